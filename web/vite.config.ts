@@ -1,0 +1,16 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+const server = process.env['WIRELAKE_URL'] ?? 'http://127.0.0.1:8005';
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    target: 'es2022',
+    // Fonts stay files of their own: they are cached for good and not needed to draw the first frame.
+    assetsInlineLimit: 2048,
+  },
+  server: { proxy: { '/api': server } },
+  preview: { proxy: { '/api': server } },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
