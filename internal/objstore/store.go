@@ -22,6 +22,7 @@ import (
 	"iter"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // What a caller may decide on. Every error of a Store names the object key or
@@ -148,13 +149,16 @@ func GetAll(ctx context.Context, s Store, key string) (b []byte, o Object, err e
 
 // CheckKey says what is wrong with a key: it must be one to MaxKeyBytes bytes of
 // parts joined by "/", each part not empty, not "." or "..", and without control
-// characters. The error wraps ErrKey.
+// characters, in UTF-8. The error wraps ErrKey.
 func CheckKey(key string) error {
 	switch {
 	case key == "":
 		return fmt.Errorf("%w: it is empty", ErrKey)
 	case len(key) > MaxKeyBytes:
 		return fmt.Errorf("%w: %d bytes long, at most %d: %.60q…", ErrKey, len(key), MaxKeyBytes, key)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: it is not UTF-8: %q", ErrKey, key)
 	}
 	for part := range strings.SplitSeq(key, "/") {
 		switch part {
