@@ -1,0 +1,6 @@
+package testenv
+
+import "syscall"
+
+// ownGroup puts a process into a process group of its own.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
