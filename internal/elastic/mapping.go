@@ -1,0 +1,94 @@
+package elastic
+
+import (
+	"strings"
+
+	"wirelake/internal/spi"
+)
+
+// maxKeywordChars is the longest text that is indexed: Lucene refuses terms of
+// more than 32,766 bytes, and a character takes up to four. Longer values stay in
+// the hot document, and are found in Parquet.
+const maxKeywordChars = 32766 / 4
+
+// template returns the composable index template of the day indices.
+func (c *Client) template() map[string]any {
+	return map[string]any{
+		"index_patterns": []string{c.cfg.IndexPrefix + "*"},
+		"priority":       500,
+		"template": map[string]any{
+			"settings": map[string]any{"index": map[string]any{
+				"number_of_shards":   1,
+				"number_of_replicas": c.cfg.Replicas,
+				"codec":              "best_compression",
+				"refresh_interval":   "10s",
+				// Every bulk request is on disk when it is answered (durability
+				// "request", the default): the checkpoint forgets it then.
+				"translog":          map[string]any{"flush_threshold_size": "1gb"},
+				"max_result_window": 100_000,
+				"mapping":           map[string]any{"total_fields": map[string]any{"limit": 2000}},
+			}},
+			"mappings": Mapping(c.reg),
+		},
+		"_meta": map[string]any{"description": "wirelake session documents, one index a day"},
+	}
+}
+
+// Mapping returns the strict mapping of the hot fields. The session id is the
+// document's _id and has no field of its own.
+func Mapping(reg *spi.Registry) map[string]any {
+	properties := map[string]any{}
+	for i := range reg.Fields() {
+		f := &reg.Fields()[i]
+		if !Indexed(f) {
+			continue
+		}
+		at := properties
+		segments := strings.Split(f.Path, ".")
+		for _, s := range segments[:len(segments)-1] {
+			node, ok := at[s].(map[string]any)
+			if !ok {
+				node = map[string]any{"properties": map[string]any{}}
+				at[s] = node
+			}
+			at = node["properties"].(map[string]any)
+		}
+		at[segments[len(segments)-1]] = fieldMapping(f)
+	}
+	return map[string]any{"dynamic": "strict", "properties": properties}
+}
+
+// Indexed reports whether a field is part of the hot document.
+func Indexed(f *spi.Field) bool { return f.Hot && f.ID != spi.ID }
+
+func fieldMapping(f *spi.Field) map[string]any {
+	switch f.Type {
+	case spi.Date:
+		return map[string]any{"type": "date", "format": "epoch_millis"}
+	case spi.IP:
+		return map[string]any{"type": "ip"}
+	case spi.Integer:
+		m := map[string]any{"type": "long"}
+		if counts(f.ID) {
+			// Searched by range and summed, seldom alone: doc values serve both,
+			// and save the point index.
+			m["index"] = false
+		}
+		return m
+	default:
+		return map[string]any{"type": "keyword", "ignore_above": maxKeywordChars}
+	}
+}
+
+// counts reports whether a core field is a counter.
+func counts(id spi.FieldID) bool {
+	switch id {
+	case spi.SourcePackets, spi.SourceBytes, spi.ClientBytes, spi.DestinationPackets, spi.DestinationBytes,
+		spi.ServerBytes, spi.NetworkPackets, spi.NetworkBytes, spi.TotalDataBytes, spi.Length:
+		return true
+	}
+	return false
+}
+
+// AppendHot appends the hot document of d as JSON.
+func AppendHot(b []byte, d *spi.Document) []byte { return d.AppendJSON(b, Indexed) }
