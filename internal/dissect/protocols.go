@@ -1,0 +1,11 @@
+package dissect
+
+import "wirelake/internal/spi"
+
+// constructors lists the protocols that have a parser, one file each. Where two
+// share a field the first declares it.
+func constructors() []func(*spi.Registry) Protocol {
+	return []func(*spi.Registry) Protocol{
+		newTFTP,
+	}
+}
