@@ -85,3 +85,6 @@ require (
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
+
+// Node modules may hold Go files of others.
+ignore ./web/node_modules

@@ -18,7 +18,7 @@ import (
 // Credentials and region of the MinIO servers that are started here.
 const (
 	AccessKey = "wirelake"
-	SecretKey = "wirelake-secret" //nolint:gosec // G101: of a server on loopback that lives for one test
+	SecretKey = "wirelake-secret"
 	Region    = "us-east-1"
 )
 

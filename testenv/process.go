@@ -58,7 +58,7 @@ func startProcess(name, dir string, env []string, command ...string) (*process, 
 	}
 	defer r.Close() //nolint:errcheck // the child has its own copy
 	args := append([]string{"-c", supervisor, "supervisor", dir}, command...)
-	cmd := exec.Command("/bin/sh", args...) //nolint:gosec // G204: our own script and programs
+	cmd := exec.Command("/bin/sh", args...)
 	cmd.Env = append(os.Environ(), env...)
 	out := &tail{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -111,7 +111,7 @@ func (p *process) waitReady(url string, check func(status int) bool) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready: %v\n%s", p.name, p.err, p.log)
+			return fmt.Errorf("%s ended before it was ready: %w\n%s", p.name, p.err, p.log)
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready after %v\n%s", p.name, startTimeout, p.log)
 		case <-time.After(50 * time.Millisecond):

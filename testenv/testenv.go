@@ -34,7 +34,7 @@ func Root() (string, error) {
 		return "", err
 	}
 	for at := dir; ; {
-		mod, err := os.ReadFile(filepath.Join(at, "go.mod")) //nolint:gosec // G304: the path is made of the working folder
+		mod, err := os.ReadFile(filepath.Join(at, "go.mod"))
 		if err == nil && strings.HasPrefix(string(mod), "module wirelake\n") {
 			return at, nil
 		}

@@ -31,7 +31,7 @@ func get(t *testing.T, b *testenv.S3, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer out.Body.Close() //nolint:errcheck // read to its end below
+	defer out.Body.Close()
 	body, err := io.ReadAll(out.Body)
 	return string(body), err
 }
@@ -105,7 +105,7 @@ func do(t *testing.T, method, url, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestServerDiesWithItsProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run=^TestServerDiesWithItsProcess$", "-test.v") //nolint:gosec // G204: this test binary
+	cmd := exec.Command(self, "-test.run=^TestServerDiesWithItsProcess$", "-test.v")
 	cmd.Env = append(os.Environ(), "TESTENV_HOLD=1", "TMPDIR="+t.TempDir())
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,57 @@
+# Targets for people and for CI; `make help` lists them. What they install goes to .cache/ (see testenv/setup.sh).
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LISTEN   ?= 127.0.0.1:8005
+FUZZTIME ?= 30s
+BENCH    ?= .
+
+GO      := go
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Packages whose tests are cheap enough to run under the race detector.
+RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
+OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
+
+.DEFAULT_GOAL := help
+.PHONY: help build web binary run test lint fuzz bench fmt setup spi-score
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: web binary ## build the GUI and bin/wirelake
+
+binary:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/wirelake
+
+web: ## build the GUI into web/dist (without npm: the binary shows a page that says how)
+	@if command -v npm >/dev/null; then testenv/setup.sh web && npm --prefix web run --silent build; \
+	else echo "npm is missing: bin/wirelake will have no GUI" >&2; fi
+
+run: build ## start wirelake on a local store with a sample capture, and print the URL
+	bin/wirelake up --store file://$(CURDIR)/.wirelake --listen $(LISTEN) --import testenv/sample/sample.pcap.gz
+
+setup: ## install what tests and linters need and is missing
+	testenv/setup.sh
+
+test: setup build ## run all tests, with real MinIO, Elasticsearch and Chromium
+	npm --prefix web run --silent --if-present test
+	$(GO) vet ./...
+	$(GO) test -p 2 -timeout 20m -race $(RACE_PACKAGES)
+	$(GO) test -p 2 -timeout 20m $(OTHER_PACKAGES)
+
+lint: ## run golangci-lint, tsc and eslint
+	testenv/setup.sh lint web
+	.cache/bin/golangci-lint run ./...
+	npm --prefix web run --silent lint
+
+fuzz: ## fuzz each target for FUZZTIME (30s)
+	FUZZTIME=$(FUZZTIME) testenv/fuzz.sh
+
+bench: ## run the benchmarks (BENCH: a regular expression of names)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+spi-score: binary ## score session documents against the reference corpus in ../shared
+	testenv/spi-score.sh $(SPI_SCORE_OPTIONS)
+
+fmt: ## format Go and TypeScript
+	.cache/bin/golangci-lint fmt
+	npm --prefix web run --silent --if-present fmt
