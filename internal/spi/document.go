@@ -35,6 +35,7 @@ type Value struct {
 type object struct {
 	list   ListID
 	parent ObjectID
+	first  int // no value of the object lies before this one: keeps searches in long documents short
 }
 
 // Document is one session document. Lists are sets: adding a value that is
@@ -71,7 +72,7 @@ func (d *Document) Registry() *Registry { return d.reg }
 func (d *Document) Truncated() bool { return d.truncated }
 
 // Size returns about how many bytes of memory d holds.
-func (d *Document) Size() int { return d.bytes + cap(d.values)*40 + cap(d.objects)*4 }
+func (d *Document) Size() int { return d.bytes + cap(d.values)*40 + cap(d.objects)*16 }
 
 // NewObject appends an object to a list and returns its id. Parent is Root, or
 // the object that holds the list. It returns false when the document is full.
@@ -80,7 +81,7 @@ func (d *Document) NewObject(list ListID, parent ObjectID) (ObjectID, bool) {
 		d.truncated = true
 		return Root, false
 	}
-	d.objects = append(d.objects, object{list, parent})
+	d.objects = append(d.objects, object{list, parent, len(d.values)})
 	d.sorted = false
 	return ObjectID(len(d.objects) - 1), true
 }
@@ -128,7 +129,7 @@ func (d *Document) AddInt(f FieldID, n int64) { d.AddIntIn(Root, f, n) }
 // AddIntIn is AddInt within an object.
 func (d *Document) AddIntIn(o ObjectID, f FieldID, n int64) {
 	count := 0
-	for i := range d.values {
+	for i := d.objects[o].first; i < len(d.values); i++ {
 		if v := &d.values[i]; v.Field == f && v.Object == o {
 			if v.Int == n {
 				return
@@ -146,7 +147,7 @@ func (d *Document) AddString(f FieldID, s string) { d.AddStringIn(Root, f, s) }
 func (d *Document) AddStringIn(o ObjectID, f FieldID, s string) {
 	s = d.fold(f, s)
 	count := 0
-	for i := range d.values {
+	for i := d.objects[o].first; i < len(d.values); i++ {
 		if v := &d.values[i]; v.Field == f && v.Object == o {
 			if v.Str == s {
 				return
@@ -163,7 +164,7 @@ func (d *Document) AddBytes(f FieldID, b []byte) { d.AddBytesIn(Root, f, b) }
 
 // AddBytesIn is AddBytes within an object.
 func (d *Document) AddBytesIn(o ObjectID, f FieldID, b []byte) {
-	for i := range d.values {
+	for i := d.objects[o].first; i < len(d.values); i++ {
 		if v := &d.values[i]; v.Field == f && v.Object == o && v.Str == string(b) {
 			return
 		}
@@ -207,7 +208,7 @@ func (d *Document) fold(f FieldID, s string) string {
 }
 
 func (d *Document) find(o ObjectID, f FieldID) *Value {
-	for i := range d.values {
+	for i := d.objects[o].first; i < len(d.values); i++ {
 		if v := &d.values[i]; v.Field == f && v.Object == o {
 			return v
 		}
@@ -240,6 +241,12 @@ func (d *Document) Values() []Value {
 			return cmp.Compare(d.reg.fields[a.Field].rank, d.reg.fields[b.Field].rank)
 		})
 		d.sorted = true
+		for o, i := 0, 0; o < len(d.objects); o++ {
+			for i < len(d.values) && int(d.values[i].Object) < o {
+				i++
+			}
+			d.objects[o].first = i
+		}
 	}
 	return d.values
 }

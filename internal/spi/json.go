@@ -13,16 +13,7 @@ import (
 // path order; with keep, only the fields for which it returns true are written.
 // Text that is not UTF-8 has its bad bytes replaced by U+FFFD.
 func (d *Document) AppendJSON(b []byte, keep func(*Field) bool) []byte {
-	w := jsonWriter{d: d, values: d.Values(), keep: keep, starts: make([]int, len(d.objects)+1)}
-	// Values are ordered by object: find where each object's begin.
-	i := 0
-	for o := range d.objects {
-		for i < len(w.values) && int(w.values[i].Object) < o {
-			i++
-		}
-		w.starts[o] = i
-	}
-	w.starts[len(d.objects)] = len(w.values)
+	w := jsonWriter{d: d, values: d.Values(), keep: keep}
 	return w.object(b, Root, 0)
 }
 
@@ -32,7 +23,6 @@ func (d *Document) MarshalJSON() ([]byte, error) { return d.AppendJSON(nil, nil)
 type jsonWriter struct {
 	d      *Document
 	values []Value
-	starts []int // per object, index of its first value
 	keep   func(*Field) bool
 }
 
@@ -66,7 +56,11 @@ func (w *jsonWriter) object(b []byte, o ObjectID, depth int) []byte {
 	}
 
 	reg := w.d.reg
-	values := w.values[w.starts[o]:w.starts[o+1]]
+	end := len(w.values)
+	if int(o)+1 < len(w.d.objects) {
+		end = w.d.objects[o+1].first
+	}
+	values := w.values[w.d.objects[o].first:end]
 	lists := w.listsBelow(o)
 	for len(values) > 0 || len(lists) > 0 {
 		if len(lists) > 0 && (len(values) == 0 || reg.lists[lists[0]].rank < reg.fields[values[0].Field].rank) {
