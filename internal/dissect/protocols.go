@@ -7,5 +7,8 @@ import "wirelake/internal/spi"
 func constructors() []func(*spi.Registry) Protocol {
 	return []func(*spi.Registry) Protocol{
 		newTFTP,
+		newDNS,
+		newMDNS,
+		newLLMNR,
 	}
 }

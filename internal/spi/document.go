@@ -262,6 +262,17 @@ func (d *Document) Each(f FieldID) iter.Seq[Value] {
 	}
 }
 
+// EachIn calls yield for every value of the field in one object.
+func (d *Document) EachIn(o ObjectID, f FieldID) iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		for i := d.objects[o].first; i < len(d.values); i++ {
+			if v := &d.values[i]; v.Field == f && v.Object == o && !yield(*v) {
+				return
+			}
+		}
+	}
+}
+
 // Has reports whether the field has a value in any object.
 func (d *Document) Has(f FieldID) bool {
 	for i := range d.values {

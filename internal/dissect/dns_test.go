@@ -1,0 +1,141 @@
+package dissect
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	mdns "github.com/miekg/dns"
+
+	"wirelake/internal/spi"
+)
+
+// dnsSession runs messages through a session on port 53 and returns its document as JSON.
+func dnsSession(t testing.TB, set *Set, transport Transport, messages ...[]byte) string {
+	t.Helper()
+	var s Session
+	doc := set.Registry().NewDocument()
+	s.Begin(set, DefaultLimits(), doc)
+	s.Transport, s.SrcPort, s.DstPort, s.IPProtocol = transport, 40000, 53, 17
+	for i, m := range messages {
+		if transport == TCP {
+			s.Stream(Dir(i%2), append([]byte{byte(len(m) >> 8), byte(len(m))}, m...))
+		} else {
+			s.Datagram(Dir(i%2), 0, m)
+		}
+	}
+	s.End(true)
+	return string(doc.AppendJSON(nil, func(f *spi.Field) bool { return f.Group == "dns" }))
+}
+
+func dnsMessages(t testing.TB, question string, qtype uint16, records ...string) [][]byte {
+	t.Helper()
+	q := new(mdns.Msg)
+	q.SetQuestion(question, qtype)
+	a := new(mdns.Msg)
+	a.SetReply(q)
+	a.RecursionAvailable = true
+	a.Compress = true
+	for _, r := range records {
+		rr, err := mdns.NewRR(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Answer = append(a.Answer, rr)
+	}
+	var out [][]byte
+	for _, m := range []*mdns.Msg{q, a} {
+		b, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func TestDNSRecords(t *testing.T) {
+	set := New()
+	tests := []struct {
+		name, record, want string
+		qtype              uint16
+	}{
+		{"address", "www.Example.org. 60 IN A 192.0.2.7", `"ip":"192.0.2.7"`, mdns.TypeA},
+		{"alias", "www.example.org. 60 IN CNAME web.example.org.", `"host":["www.example.org","web.example.org"]`, mdns.TypeA},
+		{"mail exchange", "www.example.org. 60 IN MX 10 mx.example.org.", `"mx":"mx.example.org","name":"www.example.org","priority":10`, mdns.TypeMX},
+		{"text", `www.example.org. 60 IN TXT "a b" "c"`, `"txt":["a b","c"]`, mdns.TypeTXT},
+		{"pointer", "www.example.org. 60 IN PTR host.example.org.", `"data":"host.example.org"`, mdns.TypePTR},
+		{"service", "www.example.org. 60 IN SRV 1 2 443 host.example.org.", `"data":"1 2 443 host.example.org"`, mdns.TypeSRV},
+		{"certificate authority", `www.example.org. 60 IN CAA 0 issue "ca.example.org"`, `"caa":"CAA 0 issue ca.example.org"`, mdns.TypeCAA},
+		{"service binding", `www.example.org. 60 IN HTTPS 1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1`, `"https":"HTTPS 1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1"`, mdns.TypeHTTPS},
+		{"next secure", "www.example.org. 60 IN NSEC next.example.org. A NS CAA", `"nsec":"NSEC next.example.org A NS CAA"`, mdns.TypeNSEC},
+		{"unknown type", `www.example.org. 60 IN TYPE65400 \# 2 abcd`, `"type":"TYPE65400"`, 65400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			messages := dnsMessages(t, "WWW.example.org.", tt.qtype, tt.record)
+			got := dnsSession(t, set, UDP, messages...)
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("%s\n got %s\nwant %s", tt.record, got, tt.want)
+			}
+			if n := strings.Count(got, `"queryHost"`); n != 1 {
+				t.Errorf("question and answer gave %d objects, want 1: %s", n, got)
+			}
+			if stream := dnsSession(t, set, TCP, messages...); stream != got {
+				t.Errorf("over TCP\n got %s\nwant %s", stream, got)
+			}
+		})
+	}
+}
+
+func TestDNSAddressesByOwner(t *testing.T) {
+	got := dnsSession(t, New(), UDP, dnsMessages(t, "example.org.", mdns.TypeNS,
+		"example.org. 60 IN NS ns1.example.org.", "ns1.example.org. 60 IN A 192.0.2.53", "example.org. 60 IN A 192.0.2.1", "other.example. 60 IN A 192.0.2.9")...)
+	for _, want := range []string{`"nameserverIp":["192.0.2.53"]`, `"ip":["192.0.2.1"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s, want %s in it", got, want)
+		}
+	}
+}
+
+func TestDNSPointerLoop(t *testing.T) {
+	b := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}
+	if got := dnsSession(t, New(), UDP, b); got != "{}" {
+		t.Errorf("a name that points at itself gave %s, want nothing", got)
+	}
+}
+
+func TestDNSPunycode(t *testing.T) {
+	got := dnsSession(t, New(), UDP, dnsMessages(t, "xn--nxasmq5b.com.", mdns.TypeA)...)
+	if want := `"puny":["xn--nxasmq5b.com"]`; !strings.Contains(got, want) || !strings.Contains(got, `"queryHost":"όβλοσ.com"`) {
+		t.Errorf("got %s, want %s and the name in Unicode", got, want)
+	}
+}
+
+func FuzzDNS(f *testing.F) {
+	set := New()
+	for _, m := range dnsMessages(f, "www.example.org.", mdns.TypeHTTPS, `www.example.org. 60 IN HTTPS 1 . alpn="h2"`, "www.example.org. 60 IN NSEC a. A", "www.example.org. 60 IN A "+net.IPv4(192, 0, 2, 1).String()) {
+		f.Add(m)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dnsSession(t, set, UDP, b, b)
+		dnsSession(t, set, TCP, b)
+	})
+}
+
+func BenchmarkDNS(b *testing.B) {
+	set := New()
+	messages := dnsMessages(b, "www.example.org.", mdns.TypeA, "www.example.org. 60 IN CNAME web.example.org.", "web.example.org. 60 IN A 192.0.2.1")
+	doc := set.Registry().NewDocument()
+	var s Session
+	b.ReportAllocs()
+	for b.Loop() {
+		doc.Reset()
+		s.Begin(set, DefaultLimits(), doc)
+		s.Transport, s.SrcPort, s.DstPort, s.IPProtocol = UDP, 40000, 53, 17
+		for i, m := range messages {
+			s.Datagram(Dir(i), 0, m)
+		}
+		s.End(true)
+	}
+}
