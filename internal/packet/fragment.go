@@ -1,0 +1,5 @@
+package packet
+
+type fragTable struct{}
+
+func (t *fragTable) init(int) {}
