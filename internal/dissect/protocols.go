@@ -10,5 +10,6 @@ func constructors() []func(*spi.Registry) Protocol {
 		newDNS,
 		newMDNS,
 		newLLMNR,
+		newTLS,
 	}
 }

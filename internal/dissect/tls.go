@@ -1,0 +1,217 @@
+package dissect
+
+import (
+	"crypto/md5" //nolint:gosec // JA3 is defined with it
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"wirelake/internal/spi"
+)
+
+// tls reads the handshake of SSL 3.0 and TLS 1.0 to 1.3 as far as it is in the
+// clear (RFC 6101, 2246, 5246, 8446): server name, versions, cipher suite,
+// session ids, ALPN, the fingerprints JA3, JA3S and JA4, and certificates.
+type tls struct {
+	version, cipher, alpn, serverName, host spi.FieldID
+	srcSessionID, dstSessionID              spi.FieldID
+	ja3, ja3String, ja3s, ja3sString        spi.FieldID
+	ja4, ja4Raw                             spi.FieldID
+	certificate                             *certFields
+}
+
+const (
+	tlsRecordHeader    = 5
+	maxTLSRecord       = 1<<14 + 2048 // RFC 5246 section 6.2.3
+	maxTLSHandshake    = 256 << 10    // of one message: chains of certificates are shorter
+	tlsChangeCipher    = 20
+	tlsHandshake       = 22
+	tlsClientHello     = 1
+	tlsServerHello     = 2
+	tlsCertificate     = 11
+	tlsHandshakeHeader = 4
+)
+
+func newTLSFields(r *spi.Registry) *tls {
+	field := func(path string, t spi.Type, hot, bloom bool, expr, name, help string) spi.FieldID {
+		return r.Declare(spi.Field{Path: path, Type: t, List: true, Exprs: []string{expr}, Hot: hot, Bloom: bloom, Name: name, Help: help, Group: "tls"})
+	}
+	return &tls{
+		version:      field("tls.version", spi.Term, true, false, "tls.version", "Version", "version chosen"),
+		cipher:       field("tls.cipher", spi.UpTerm, false, false, "tls.cipher", "Cipher", "cipher suite chosen"),
+		alpn:         field("tls.client.supported_protocols", spi.Term, false, false, "tls.alpn", "ALPN", "application protocols the client offers"),
+		serverName:   field("tls.client.server_name", spi.LoTerm, true, true, "host.tls", "Server name", "server name (SNI) the client asks for"),
+		host:         declareHTTPHost(r),
+		srcSessionID: field("tls.srcSessionId", spi.LoTerm, false, false, "tls.sessionid.src", "Src session id", "session id of the client, hex"),
+		dstSessionID: field("tls.dstSessionId", spi.LoTerm, false, false, "tls.sessionid.dst", "Dst session id", "session id of the server, hex"),
+		ja3:          field("tls.ja3", spi.LoTerm, true, true, "tls.ja3", "JA3", "JA3 of the client"),
+		ja3String:    field("tls.ja3string", spi.LoTerm, false, false, "tls.ja3string", "JA3 text", "text JA3 is the hash of"),
+		ja3s:         field("tls.ja3s", spi.LoTerm, true, true, "tls.ja3s", "JA3S", "JA3S of the server"),
+		ja3sString:   field("tls.ja3sstring", spi.LoTerm, false, false, "tls.ja3sstring", "JA3S text", "text JA3S is the hash of"),
+		ja4:          field("tls.ja4", spi.Term, true, true, "tls.ja4", "JA4", "JA4 of the client"),
+		ja4Raw:       field("tls.ja4_r", spi.Term, false, false, "tls.ja4_r", "JA4 raw", "raw form of JA4"),
+		certificate:  newCertFields(r),
+	}
+}
+
+// declareHTTPHost declares the field that holds HTTP's hosts and TLS's server
+// names alike, so that one search finds both.
+func declareHTTPHost(r *spi.Registry) spi.FieldID {
+	return r.Declare(spi.Field{Path: "http.host", Type: spi.LoTerm, List: true, Exprs: []string{"host.http"}, Hot: true, Bloom: true,
+		Name: "Host", Help: "Host header, or server name of TLS", Group: "http"})
+}
+
+func newTLS(r *spi.Registry) Protocol {
+	t := newTLSFields(r)
+	return Protocol{
+		Name: "tls",
+		Matchers: []Matcher{{On: TCP, Bytes: "\x16\x03", MinLen: 6, Func: func(_ *Session, _ Dir, b []byte) bool {
+			size := int(binary.BigEndian.Uint16(b[3:]))
+			return b[2] <= 4 && size >= tlsHandshakeHeader && size <= maxTLSRecord && (b[5] == tlsClientHello || b[5] == tlsServerHello)
+		}}},
+		New: func(*Session) Parser { return &tlsParser{tls: t} },
+	}
+}
+
+type tlsParser struct {
+	*tls
+	Base
+	pending [2][]byte // start of a handshake message whose rest is in records to come
+}
+
+// Parse implements Parser. It reads records until the direction turns to what is encrypted.
+func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	n := 0
+	for len(b)-n >= tlsRecordHeader {
+		kind, size := b[n], int(binary.BigEndian.Uint16(b[n+3:]))
+		if kind != tlsHandshake || b[n+1] != 3 || size > maxTLSRecord {
+			return n, DirDone // ChangeCipherSpec, data, an alert, or no TLS at all
+		}
+		if len(b)-n < tlsRecordHeader+size {
+			break
+		}
+		if st := p.record(s, dir, b[n+tlsRecordHeader:n+tlsRecordHeader+size]); st != More {
+			return n, st
+		}
+		n += tlsRecordHeader + size
+	}
+	return n, More
+}
+
+// record reads the handshake messages of one record; a message may span several.
+func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
+	if len(p.pending[dir]) > 0 {
+		p.pending[dir] = append(p.pending[dir], b...)
+		b = p.pending[dir]
+	}
+	for len(b) >= tlsHandshakeHeader {
+		size := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
+		if size > maxTLSHandshake {
+			return DirDone // an encrypted Finished looks like this
+		}
+		if len(b) < tlsHandshakeHeader+size {
+			break
+		}
+		p.message(s, b[0], b[tlsHandshakeHeader:tlsHandshakeHeader+size])
+		b = b[tlsHandshakeHeader+size:]
+	}
+	p.pending[dir] = append(p.pending[dir][:0], b...)
+	return More
+}
+
+func (p *tlsParser) message(s *Session, kind byte, b []byte) {
+	switch kind {
+	case tlsClientHello:
+		if h, ok := parseClientHello(b); ok {
+			p.clientHello(s, &h, 't')
+		}
+	case tlsServerHello:
+		p.serverHello(s, b)
+	case tlsCertificate:
+		p.certificate.chain(s, b)
+	}
+}
+
+// clientHello files what a ClientHello tells; transport is JA4's first letter.
+func (t *tls) clientHello(s *Session, h *clientHello, transport byte) {
+	doc := s.Doc
+	if h.serverName != "" {
+		doc.AddString(t.host, h.serverName)
+		doc.AddString(t.serverName, h.serverName)
+	}
+	if h.ech {
+		s.AddTag("tls:has_ech")
+	}
+	for _, a := range h.alpn {
+		doc.AddString(t.alpn, a)
+	}
+	if len(h.sessionID) > 0 && transport == 't' {
+		doc.AddString(t.srcSessionID, hex.EncodeToString(h.sessionID))
+	}
+	if transport != 'd' {
+		text := h.ja3()
+		doc.AddString(t.ja3String, text)
+		doc.AddString(t.ja3, md5Hex(text))
+	}
+	sum, raw := h.ja4(transport)
+	doc.AddString(t.ja4, sum)
+	doc.AddString(t.ja4Raw, raw)
+}
+
+func md5Hex(text string) string {
+	sum := md5.Sum([]byte(text)) //nolint:gosec // JA3 is defined with it
+	return hex.EncodeToString(sum[:])
+}
+
+// serverHello reads a ServerHello (RFC 8446 section 4.1.3) and files its JA3S.
+func (t *tls) serverHello(s *Session, b []byte) {
+	if len(b) < 35 || len(b) < 35+int(b[34])+3 {
+		return
+	}
+	version := binary.BigEndian.Uint16(b)
+	id := b[35 : 35+int(b[34])]
+	rest := b[35+len(id):]
+	cipher := binary.BigEndian.Uint16(rest)
+	text := append(strconv.AppendUint(nil, uint64(version), 10), ',')
+	text = append(strconv.AppendUint(text, uint64(cipher), 10), ',')
+	chosen, first := version, true
+	for e := range tlsExtensions(rest[3:]) {
+		if !first {
+			text = append(text, '-')
+		}
+		first = false
+		text = strconv.AppendUint(text, uint64(e.kind), 10)
+		if e.kind == extSupportedVersions && len(e.data) == 2 {
+			chosen = binary.BigEndian.Uint16(e.data)
+		}
+	}
+	doc := s.Doc
+	// Drafts of TLS 1.3 put their version here, and JA3S takes what stands in the hello.
+	doc.AddString(t.version, tlsVersionName(chosen))
+	doc.AddString(t.cipher, tlsCipherName(cipher))
+	if len(id) > 0 {
+		doc.AddString(t.dstSessionID, hex.EncodeToString(id))
+	}
+	doc.AddString(t.ja3sString, string(text))
+	doc.AddString(t.ja3s, md5Hex(string(text)))
+}
+
+// tlsVersionName names a protocol version; drafts of TLS 1.3 by their number (RFC 8446 section 4.2.1).
+func tlsVersionName(v uint16) string {
+	switch v {
+	case 0x0300:
+		return "SSLv3"
+	case 0x0301:
+		return "TLSv1"
+	case 0x0302:
+		return "TLSv1.1"
+	case 0x0303:
+		return "TLSv1.2"
+	case 0x0304:
+		return "TLSv1.3"
+	}
+	if v>>8 == 0x7f {
+		return "TLSv1.3-draft-" + strconv.Itoa(int(v&0xff))
+	}
+	return "0x" + hex.EncodeToString([]byte{byte(v >> 8), byte(v)})
+}
