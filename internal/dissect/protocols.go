@@ -11,5 +11,6 @@ func constructors() []func(*spi.Registry) Protocol {
 		newMDNS,
 		newLLMNR,
 		newTLS,
+		newSSH,
 	}
 }

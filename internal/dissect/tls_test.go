@@ -68,7 +68,7 @@ func handshake(t testing.TB, version uint16) []flight {
 	return log
 }
 
-func tlsDocument(set *Set, flights []flight) string {
+func streamDocument(set *Set, flights []flight) string {
 	doc := set.Registry().NewDocument()
 	var s Session
 	s.Begin(set, DefaultLimits(), doc)
@@ -93,7 +93,7 @@ func TestTLSHandshake(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			flights := handshake(t, tt.version)
-			got := tlsDocument(set, flights)
+			got := streamDocument(set, flights)
 			for _, want := range append(tt.want, `"host":["www.example.org"]`, `"supported_protocols":["h2","http/1.1"]`, `"protocol":["tls"]`, `"ja3":["`, `"ja3s":["`) {
 				if !strings.Contains(got, want) {
 					t.Errorf("got %s\nwant %s in it", got, want)
@@ -105,7 +105,7 @@ func TestTLSHandshake(t *testing.T) {
 					bytewise = append(bytewise, flight{f.dir, f.b[i : i+1]})
 				}
 			}
-			if slow := tlsDocument(set, bytewise); slow != got {
+			if slow := streamDocument(set, bytewise); slow != got {
 				t.Errorf("byte by byte\n got %s\nwant %s", slow, got)
 			}
 		})
@@ -161,7 +161,7 @@ func FuzzTLS(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(_ *testing.T, dir uint8, b []byte) {
-		tlsDocument(set, []flight{{Dir(dir & 1), b}, {Dir(dir & 1), b}})
+		streamDocument(set, []flight{{Dir(dir & 1), b}, {Dir(dir & 1), b}})
 	})
 }
 
