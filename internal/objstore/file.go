@@ -278,6 +278,9 @@ func (s *fileStore) remove(ctx context.Context, key string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	unlock, err := s.lock(ctx, key)
 	if err != nil {
 		return err

@@ -279,7 +279,8 @@ func (s *sizedReader) Read(p []byte) (int, error) {
 	if s.want >= 0 {
 		switch {
 		case s.n > s.want:
-			return n, fmt.Errorf("the source holds more than the %d bytes announced", s.want)
+			// None of the surplus is handed on: io.ReadFull would drop the error.
+			return 0, fmt.Errorf("the source holds more than the %d bytes announced", s.want)
 		case err == io.EOF && s.n < s.want:
 			return n, fmt.Errorf("the source ended after %d of %d bytes: %w", s.n, s.want, io.ErrUnexpectedEOF)
 		}

@@ -101,6 +101,8 @@ func Open(ctx context.Context, url string, opts Options) (Store, error) {
 			return nil, fmt.Errorf("store URL %q: %w", url, err)
 		}
 		return openFile(dir, opts)
+	case "s3":
+		return openS3(ctx, url, opts)
 	}
-	return nil, fmt.Errorf("store URL %q: unknown scheme %q: know file://", url, scheme)
+	return nil, fmt.Errorf("store URL %q: unknown scheme %q: know s3:// and file://", url, scheme)
 }

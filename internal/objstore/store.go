@@ -175,3 +175,11 @@ func CheckKey(key string) error {
 	}
 	return nil
 }
+
+// possiblePrefix reports whether keys may begin with prefix, judging by its
+// folders. Stores answer for others without asking: as a path they could lead
+// out of a folder, and some servers refuse them.
+func possiblePrefix(prefix string) bool {
+	i := strings.LastIndexByte(prefix, '/')
+	return i < 0 || CheckKey(prefix[:i]) == nil
+}

@@ -22,12 +22,10 @@ type walk struct {
 
 // run starts at the deepest folder that holds all keys of the prefix.
 func (w *walk) run(ctx context.Context) error {
-	folder := w.prefix[:strings.LastIndexByte(w.prefix, '/')+1]
-	// No key has such parts; as a path they would lead out of the root.
-	if folder != "" && CheckKey(strings.TrimSuffix(folder, "/")) != nil {
+	if !possiblePrefix(w.prefix) {
 		return nil
 	}
-	_, err := w.folder(ctx, folder)
+	_, err := w.folder(ctx, w.prefix[:strings.LastIndexByte(w.prefix, '/')+1])
 	return err
 }
 

@@ -1,0 +1,319 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits of S3 on multipart uploads.
+const (
+	maxParts     = 10_000
+	maxPartBytes = 5 << 30
+)
+
+// partsBeforeGrowth is after how many parts of an upload of unknown size their
+// size doubles, so that 10,000 parts hold the 5 TiB that an object may have.
+const partsBeforeGrowth = 1000
+
+// abortTimeout bounds the clearing away of a failed upload, which goes on when
+// the caller's context has ended.
+const abortTimeout = 10 * time.Second
+
+// writeIDName is the metadata that holds a random id of the write that made the
+// object. A conditional write whose answer was lost is repeated, and then refused
+// because of itself: the id tells whether the object in the way is our own.
+const writeIDName = "wirelake-write"
+
+func (s *s3Store) Put(ctx context.Context, key string, r io.Reader, size int64, opts ...PutOption) (Object, error) {
+	o, err := s.put(ctx, key, r, size, opts)
+	if err != nil {
+		return Object{}, fmt.Errorf("put %q: %w", key, err)
+	}
+	return o, nil
+}
+
+// upload is one Put.
+type upload struct {
+	s    *s3Store
+	key  string
+	name *string
+	po   putOptions
+	id   string
+	size int64 // -1: unknown
+}
+
+func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, opts []PutOption) (Object, error) {
+	name, err := s.name(key)
+	if err != nil {
+		return Object{}, err
+	}
+	po, err := newPutOptions(opts)
+	if err != nil {
+		return Object{}, err
+	}
+	u := &upload{s: s, key: key, name: name, po: po, id: rand.Text(), size: size}
+	src := &sizedReader{ctx: ctx, r: r, want: size}
+	first, last, err := readPart(src, nil, u.partBytes(0))
+	if err != nil {
+		return Object{}, err
+	}
+	if last {
+		return u.single(ctx, first)
+	}
+	if po.ifAbsent {
+		// Only to spare the bytes: what decides is the condition at the end.
+		if _, _, err := s.head(ctx, key); err == nil {
+			return Object{}, ErrExists
+		}
+	}
+	return u.multipart(ctx, src, first)
+}
+
+// partBytes returns the size of the part of index i.
+func (u *upload) partBytes(i int) int64 {
+	part := u.s.opts.PartBytes
+	if u.size >= 0 {
+		if u.size <= part {
+			return max(u.size, 1)
+		}
+		const mib = 1 << 20
+		return max(part, (u.size/maxParts/mib+1)*mib)
+	}
+	return min(part<<min(i/partsBeforeGrowth, 16), maxPartBytes)
+}
+
+// readPart reads n bytes into buf, which is grown when it is too small, and
+// reports whether the source ended with them.
+func readPart(src *sizedReader, buf []byte, n int64) (part []byte, last bool, err error) {
+	if int64(cap(buf)) < n {
+		buf = make([]byte, n)
+	}
+	got, err := io.ReadFull(src, buf[:n])
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // exactly as ReadFull gives them
+		return buf[:got], true, nil
+	case err != nil:
+		return nil, false, err
+	case src.n == src.want:
+		// All that was announced. One more read tells whether there is more.
+		var extra [1]byte
+		if _, err := io.ReadFull(src, extra[:]); err != io.EOF {
+			return nil, false, err
+		}
+		return buf[:got], true, nil
+	}
+	return buf[:got], false, nil
+}
+
+// unsignedPayload leaves the body out of the signature: its checksum is in a
+// header that is signed, and SHA-256 of every packet on both sides costs more
+// than the rest of the upload.
+func unsignedPayload(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+}
+
+func (u *upload) contentType() *string {
+	if u.po.contentType == "" {
+		return nil
+	}
+	return &u.po.contentType
+}
+
+// conditions returns the headers If-None-Match and If-Match.
+func (u *upload) conditions() (ifNoneMatch, ifMatch *string) {
+	if u.po.ifAbsent {
+		ifNoneMatch = aws.String("*")
+	}
+	if u.po.ifMatch != "" {
+		ifMatch = quote(u.po.ifMatch)
+	}
+	return ifNoneMatch, ifMatch
+}
+
+// single uploads an object in one request.
+func (u *upload) single(ctx context.Context, b []byte) (Object, error) {
+	in := &s3.PutObjectInput{
+		Bucket: &u.s.bucket, Key: u.name, Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
+		ContentType: u.contentType(), ChecksumCRC32C: checksumHeader(crc32.Checksum(b, castagnoli())),
+		Metadata: map[string]string{writeIDName: u.id},
+	}
+	in.IfNoneMatch, in.IfMatch = u.conditions()
+	out, err := u.s.client.PutObject(ctx, in, unsignedPayload)
+	if err != nil {
+		return u.settle(ctx, s3Error(ctx, err))
+	}
+	return Object{Key: u.key, Size: int64(len(b)), ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
+}
+
+// settle decides what the failure of the request that makes the object visible
+// means. It may have succeeded in an attempt whose answer was lost.
+func (u *upload) settle(ctx context.Context, err error) (Object, error) {
+	conditional := u.po.ifAbsent || u.po.ifMatch != ""
+	var lost error // what it is when the object is not ours
+	switch {
+	case ctx.Err() != nil:
+		return Object{}, err
+	case conditional && isConflict(err), errors.Is(err, errPrecondition):
+		lost = ErrMismatch
+		if u.po.ifAbsent {
+			lost = ErrExists
+		}
+	case isNoUpload(err):
+		lost = err // completed before, or taken away by a lifecycle rule
+	case u.po.ifMatch != "" && errors.Is(err, ErrNotFound):
+		lost = ErrMismatch // nothing there to match
+	default:
+		return Object{}, err
+	}
+	o, id, headErr := u.s.head(ctx, u.key)
+	switch {
+	case headErr == nil && id == u.id:
+		return o, nil
+	case headErr != nil && !errors.Is(headErr, ErrNotFound):
+		return Object{}, fmt.Errorf("%w; and whether it was written is unknown: %w", err, headErr)
+	case isConflict(err) && headErr != nil && u.po.ifAbsent:
+		return Object{}, err // a conflict with a delete: nobody won
+	}
+	return Object{}, lost
+}
+
+// isConflict is a 409: conditional writes came at once, and the server lets
+// nobody win before one of them is repeated.
+func isConflict(err error) bool {
+	var response interface{ HTTPStatusCode() int }
+	return errors.As(err, &response) && response.HTTPStatusCode() == 409
+}
+
+func isNoUpload(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload"
+}
+
+// multipart uploads an object in parts, of which first is read already.
+func (u *upload) multipart(ctx context.Context, src *sizedReader, first []byte) (Object, error) {
+	created, err := u.s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.name, ContentType: u.contentType(), Metadata: map[string]string{writeIDName: u.id},
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject,
+	})
+	if err != nil {
+		return Object{}, fmt.Errorf("begin upload: %w", s3Error(ctx, err))
+	}
+	parts, sum, err := u.parts(ctx, created.UploadId, src, first)
+	if err != nil {
+		return Object{}, errors.Join(err, u.abort(ctx, created.UploadId))
+	}
+	in := &s3.CompleteMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.name, UploadId: created.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		ChecksumCRC32C:  sum, ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: &src.n,
+	}
+	in.IfNoneMatch, in.IfMatch = u.conditions()
+	out, err := u.s.client.CompleteMultipartUpload(ctx, in)
+	if err != nil {
+		err = s3Error(ctx, err)
+		o, settled := u.settle(ctx, err)
+		if settled != nil && !isNoUpload(err) {
+			settled = errors.Join(settled, u.abort(ctx, created.UploadId))
+		}
+		return o, settled
+	}
+	if got := aws.ToString(out.ChecksumCRC32C); got != "" && got != *sum {
+		return Object{}, fmt.Errorf("the server stored an object of CRC32C %s, what was sent has %s", got, *sum)
+	}
+	return Object{Key: u.key, Size: src.n, ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
+}
+
+// parts uploads the parts, several at once. It holds one buffer for each and one
+// that is being read, and returns the parts and the checksum of the whole.
+func (u *upload) parts(ctx context.Context, id *string, src *sizedReader, first []byte) ([]types.CompletedPart, *string, error) {
+	parallel := u.s.opts.PartConcurrency
+	free := make(chan []byte, parallel+1)
+	for range parallel {
+		free <- nil // made when needed
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	var done []*types.CompletedPart
+	var sum uint32
+	err := func() error {
+		part, last := first, false
+		for i := 0; ; i++ {
+			if i == maxParts {
+				return fmt.Errorf("the object is larger than %d parts of up to %d bytes", maxParts, u.partBytes(i-1))
+			}
+			sum = crc32.Update(sum, castagnoli(), part)
+			completed := &types.CompletedPart{PartNumber: aws.Int32(int32(i + 1))} //nolint:gosec // at most maxParts
+			done = append(done, completed)
+			full := part
+			g.Go(func() error {
+				defer func() { free <- full }()
+				return u.part(gctx, id, completed, full)
+			})
+			if last {
+				return nil
+			}
+			var buf []byte
+			select {
+			case buf = <-free:
+			case <-gctx.Done():
+				return gctx.Err()
+			}
+			var err error
+			if part, last, err = readPart(src, buf, u.partBytes(i+1)); err != nil {
+				return err
+			}
+			if len(part) == 0 {
+				return nil // the source ended where the part before did
+			}
+		}
+	}()
+	// An error of the group comes first: the reading stops because of it.
+	if gerr := g.Wait(); gerr != nil {
+		err = gerr
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	parts := make([]types.CompletedPart, len(done))
+	for i, p := range done {
+		parts[i] = *p
+	}
+	return parts, checksumHeader(sum), nil
+}
+
+func (u *upload) part(ctx context.Context, id *string, completed *types.CompletedPart, b []byte) error {
+	sum := checksumHeader(crc32.Checksum(b, castagnoli()))
+	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &u.s.bucket, Key: u.name, UploadId: id, PartNumber: completed.PartNumber,
+		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))), ChecksumCRC32C: sum,
+	}, unsignedPayload)
+	if err != nil {
+		return fmt.Errorf("upload part %d: %w", *completed.PartNumber, s3Error(ctx, err))
+	}
+	completed.ETag, completed.ChecksumCRC32C = out.ETag, sum
+	return nil
+}
+
+// abort takes back an upload. One that stays is invisible but costs storage,
+// until the bucket's lifecycle rule for unfinished uploads removes it.
+func (u *upload) abort(ctx context.Context, id *string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_, err := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.s.bucket, Key: u.name, UploadId: id})
+	if err = s3Error(ctx, err); err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("abort upload: %w", err)
+	}
+	return nil
+}
