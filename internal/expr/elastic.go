@@ -48,6 +48,9 @@ func anyQuery(queries []any) map[string]any {
 }
 
 func (l *Leaf) elastic() map[string]any {
+	if l.Field.ID == spi.ID {
+		return l.elasticID()
+	}
 	if l.Kind == Exists {
 		return map[string]any{"exists": map[string]any{"field": l.Field.Path}}
 	}
@@ -70,6 +73,14 @@ func (l *Leaf) elastic() map[string]any {
 	}
 	q.flush()
 	return anyQuery(q.queries)
+}
+
+// elasticID is for the session id, which is the document's _id and no field of it.
+func (l *Leaf) elasticID() map[string]any {
+	if l.Kind == Exists {
+		return map[string]any{"match_all": map[string]any{}}
+	}
+	return map[string]any{"ids": map[string]any{"values": l.Values}}
 }
 
 // fieldQueries collects the queries of one field of which one must match.

@@ -65,14 +65,16 @@ func (e *Expr) Fields() []*spi.Field {
 	return out
 }
 
-// UsesOnlyHot reports whether all fields that e looks at are in Elasticsearch.
+// UsesOnlyHot reports whether Elasticsearch can answer e: whether all fields that e looks at
+// are hot, and ids are compared whole, for it keeps them apart from the fields.
 func (e *Expr) UsesOnlyHot() bool {
-	for _, f := range e.Fields() {
-		if !f.Hot {
-			return false
+	hot := true
+	Walk(e.Root, func(n Node) {
+		if l, ok := n.(*Leaf); ok && (!l.Field.Hot || l.Field.ID == spi.ID && len(l.Patterns) > 0) {
+			hot = false
 		}
-	}
-	return true
+	})
+	return hot
 }
 
 // parser reads the text by recursive descent:
@@ -229,14 +231,14 @@ func (p *parser) value(field string) (value, error) {
 	for p.pos < len(p.text) && wordByte(p.text[p.pos]) {
 		p.pos++
 	}
-	if p.pos == start {
+	end := p.pos
+	for end < len(p.text) && strings.IndexByte(" \t\r\n()&|\"", p.text[end]) < 0 {
+		end++
+	}
+	if end == start || strings.IndexByte("=<>!,", p.text[start]) >= 0 {
 		return value{}, p.fail(p.next(), "expected a value for %s, found %s", field, p.show(p.next()))
 	}
-	if p.pos < len(p.text) && strings.IndexByte(" \t\r\n()&|", p.text[p.pos]) < 0 {
-		end := p.pos
-		for end < len(p.text) && strings.IndexByte(" \t\r\n()&|\"", p.text[end]) < 0 {
-			end++
-		}
+	if end > p.pos || end < len(p.text) && p.text[end] == '"' {
 		e := p.fail(span{start, end}, "a value with other characters than letters, digits and -+_.@:*?/$ needs double quotes")
 		e.Suggestion = Quote(p.text[start:end])
 		return value{}, e
