@@ -1,0 +1,244 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"wirelake/internal/dissect"
+	"wirelake/internal/packet"
+	"wirelake/internal/spi"
+)
+
+// Lookup tells where an address is. Any part may be empty.
+type Lookup interface {
+	Lookup(a netip.Addr) (country string, asn uint32, organization string)
+}
+
+// Session is one finished document and what else is known of its session. It is
+// valid during the call of emit only.
+type Session struct {
+	Doc     *spi.Document
+	Key     packet.Key
+	ID      string
+	RootID  string // "" when the session is in one segment so far
+	Segment int    // number of the segment, from 1
+	Final   bool   // no segment follows
+	First   int64  // times of the session's first and latest packet, ns since 1970
+	Last    int64
+	Ranges  []Range // where the segment's packets are
+}
+
+// maxFree bounds the pools of unused flows and conns.
+const maxFree = 1 << 14
+
+// Builder makes session documents of the packets of one lane. It is not safe for
+// concurrent use.
+type Builder struct {
+	set  *dissect.Set
+	cfg  Config
+	geo  Lookup
+	emit func(*Session)
+	idle [kinds]int64
+
+	flows      map[packet.Key]*flow
+	list       flow // ring of all flows, the one without packets longest first
+	latest     *flow
+	lane       int64 // highest time seen in the lane, ns
+	memory     int64 // of all open flows, about
+	freeFlows  []*flow
+	freeConns  []*conn
+	scratch    *spi.Document
+	out        Session
+	early      uint64
+	restarting map[packet.Key]OpenFlow // flows to replay whose first packet has not come
+	replaying  bool
+	kept       []spi.Value
+}
+
+// New returns a Builder that calls emit for each finished document. geo may be
+// nil. cfg must be valid.
+func New(set *dissect.Set, cfg Config, geo Lookup, emit func(*Session)) *Builder {
+	b := &Builder{
+		set: set, cfg: cfg, geo: geo, emit: emit,
+		flows:   make(map[packet.Key]*flow),
+		scratch: set.Registry().NewDocument(),
+	}
+	b.list.prev, b.list.next = &b.list, &b.list
+	for k, d := range map[kind]time.Duration{
+		kindTCP: cfg.TCPIdle, kindUDP: cfg.UDPIdle, kindSCTP: cfg.SCTPIdle,
+		kindICMP: cfg.ICMPIdle, kindESP: cfg.ESPIdle, kindOther: cfg.OtherIdle,
+	} {
+		b.idle[k] = d.Nanoseconds()
+	}
+	return b
+}
+
+// Open returns how many sessions are open.
+func (b *Builder) Open() int { return len(b.flows) }
+
+// SavedEarly returns how many sessions were saved early for want of memory.
+func (b *Builder) SavedEarly() uint64 { return b.early }
+
+// Packet takes the next packet of the lane. Packets of one flow must come in
+// capture order; p and what it points to is not kept.
+func (b *Builder) Packet(p *packet.Packet, pos Position) {
+	if b.replaying && b.skipReplayed(p, pos) {
+		return
+	}
+	b.lane = max(b.lane, p.TimeNanos)
+	f := b.latest
+	if f == nil || f.key != p.Key {
+		f = b.flows[p.Key]
+	}
+	if f != nil && (b.over(f, p.TimeNanos) || f.newConnection(p)) {
+		b.close(f)
+		f = nil
+	}
+	if f == nil {
+		f = b.open(p, pos)
+	} else {
+		b.touch(f)
+		if f.kind == kindTCP && f.segStart != 0 && p.TimeNanos-f.segStart > b.cfg.SegmentAge.Nanoseconds() {
+			b.save(f, false)
+		}
+	}
+	b.latest = f
+	if f.segStart == 0 {
+		f.segStart = p.TimeNanos
+	}
+	f.last = max(f.last, p.TimeNanos)
+	dir := f.dir(p)
+	f.count(p, dir, pos)
+	if f.kind == kindTCP && p.FragOff == 0 {
+		b.tcpPacket(f, p, dir)
+	} else {
+		b.datagram(f, p, dir)
+	}
+	if int(f.seg.packets[0]+f.seg.packets[1]) >= b.cfg.SegmentPackets {
+		b.save(f, false)
+	}
+	b.account(f)
+	if b.memory > b.cfg.MemoryBytes && !b.replaying {
+		b.shrink()
+	}
+}
+
+// account brings the sum of memory up to date with what f holds.
+func (b *Builder) account(f *flow) {
+	n := f.memory()
+	b.memory += n - f.counted
+	f.counted = n
+}
+
+// over reports whether the session had ended before the time.
+func (b *Builder) over(f *flow, nanos int64) bool {
+	if f.closedAt != 0 && nanos-f.closedAt > b.cfg.TCPCloseLag.Nanoseconds() {
+		return true
+	}
+	return nanos-f.last > b.idle[f.kind]
+}
+
+// open begins a session with its first packet.
+func (b *Builder) open(p *packet.Packet, pos Position) *flow {
+	f := b.newFlow()
+	f.key, f.kind, f.proto, f.mark = p.Key, kindOf(p), p.Key.Proto, p.Mark
+	f.client = p.Dir
+	if f.kind == kindTCP && p.Flags&(packet.FlagSYN|packet.FlagACK) == packet.FlagSYN|packet.FlagACK {
+		f.client = p.Dir.Reverse() // the side that answers did not begin
+	}
+	f.first, f.last = p.TimeNanos, p.TimeNanos
+	if f.kind == kindTCP {
+		f.firstSeq = p.Seq
+	}
+	f.firstPos = pos
+	f.ethertype = p.EtherType
+	f.icmp = [2]uint8{p.ICMPType, p.ICMPCode}
+	if o, ok := b.restarting[p.Key]; ok {
+		f.suppress = o.Segments
+		delete(b.restarting, p.Key)
+	}
+	b.flows[f.key] = f
+	b.append(f)
+	return f
+}
+
+func (b *Builder) newFlow() *flow {
+	if n := len(b.freeFlows); n > 0 {
+		f := b.freeFlows[n-1]
+		b.freeFlows = b.freeFlows[:n-1]
+		return f
+	}
+	return new(flow)
+}
+
+// append puts f at the end of the list of all flows.
+func (b *Builder) append(f *flow) {
+	f.prev, f.next = b.list.prev, &b.list
+	f.prev.next, b.list.prev = f, f
+}
+
+// touch moves f to the end of the list.
+func (b *Builder) touch(f *flow) {
+	if f.next == &b.list {
+		return
+	}
+	f.prev.next, f.next.prev = f.next, f.prev
+	b.append(f)
+}
+
+// close saves the session for good and forgets it.
+func (b *Builder) close(f *flow) {
+	b.save(f, true)
+	b.forget(f)
+}
+
+func (b *Builder) forget(f *flow) {
+	delete(b.flows, f.key)
+	f.prev.next, f.next.prev = f.next, f.prev
+	if b.latest == f {
+		b.latest = nil
+	}
+	if f.conn != nil {
+		b.releaseConn(f.conn)
+	}
+	b.memory -= f.counted
+	f.reset()
+	if len(b.freeFlows) < maxFree {
+		b.freeFlows = append(b.freeFlows, f)
+	}
+}
+
+// Advance says that no packet of the lane that is still to come is earlier than
+// nanos less [Config].Disorder. Sessions that have ended by then are saved. Call it
+// now and then: it looks at every open session.
+func (b *Builder) Advance(nanos int64) {
+	b.lane = max(b.lane, nanos)
+	b.expire(b.lane - b.cfg.Disorder.Nanoseconds())
+}
+
+// expire closes and saves what is due at the time.
+func (b *Builder) expire(nanos int64) {
+	for f, next := b.list.next, (*flow)(nil); f != &b.list; f = next {
+		next = f.next
+		if b.over(f, nanos) {
+			b.close(f)
+		}
+	}
+}
+
+// shrink saves the flows idle longest until a tenth of the budget is free, all
+// but the flow at hand.
+func (b *Builder) shrink() {
+	for f := b.list.next; f != b.list.prev && b.memory > b.cfg.MemoryBytes/10*9; f = b.list.next {
+		b.early++
+		b.close(f)
+	}
+}
+
+// Flush saves everything: the lane has ended.
+func (b *Builder) Flush() {
+	for f, next := b.list.next, (*flow)(nil); f != &b.list; f = next {
+		next = f.next
+		b.close(f)
+	}
+}
