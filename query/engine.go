@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"wirelake/internal/expr"
@@ -50,14 +51,14 @@ func (w *Warning) Error() string { return w.Text }
 // Search says which sessions are wanted, and what of them.
 type Search struct {
 	Window Window
-	Days   Days       // only sessions whose first packet is in these days; the zero value is all days
+	Days   Days       // only sessions whose first packet is in these days; nil is all days
 	Expr   *expr.Expr // never nil
 
-	// Fields are those that the rows must have (where the session has them); id, node, firstPacket and lastPacket always come
-	// too, others may. Nil means whole documents.
+	// Fields are those that the rows must have (where the session has them); id, node, firstPacket, lastPacket and the fields
+	// of Sort always come too, others may. Nil means whole documents.
 	Fields []spi.FieldID
 
-	Sort          []Sort // most significant first; ties are broken by id, ascending
+	Sort          []Sort // most significant first; how ties are broken is the engine's own, but the same at every call
 	Start, Length int    // rows to skip and rows to return; a Length of 0 only counts
 
 	Histogram *Histogram // nil: none wanted
@@ -65,7 +66,8 @@ type Search struct {
 }
 
 // Sort is one criterion of order. A session that has several values sorts by its smallest in ascending and its
-// largest in descending order; one that has none comes last in both. Addresses sort as numbers, IPv4 before IPv6.
+// largest in descending order; one that has none comes last in both. Text sorts by its bytes, an address by
+// its 128 bits, IPv4 as the IPv6 address it is mapped to (netip.Addr.As16).
 type Sort struct {
 	Field      spi.FieldID
 	Descending bool
@@ -106,17 +108,19 @@ func (w Window) Contains(first, last int64) bool {
 	return w.From <= last && last <= to
 }
 
-// Days is an inclusive range of UTC days, as days since 1970. The zero value is all days; a Days with
-// a bound has Set true.
-type Days struct {
-	Set      bool
-	From, To int
-}
+// Days is a set of UTC days, as sorted ranges that neither touch nor overlap. Nil is all days.
+type Days []DayRange
+
+// DayRange is the days from From to To, both included, as days since 1970.
+type DayRange struct{ From, To int }
 
 // Contains reports whether a first packet at ms is in the days.
 func (d Days) Contains(ms int64) bool {
+	if d == nil {
+		return true
+	}
 	day := DayOf(ms)
-	return !d.Set || d.From <= day && day <= d.To
+	return slices.ContainsFunc(d, func(r DayRange) bool { return r.From <= day && day <= r.To })
 }
 
 // DayOf returns the UTC day, in days since 1970, of a time in milliseconds.
