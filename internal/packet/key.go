@@ -19,6 +19,8 @@ const (
 	KindIPv4    Kind = 4 // the address is in the first 4 bytes, the rest is zero
 	KindIPv6    Kind = 6 // 16 bytes of address
 	KindMAC     Kind = 1 // the address is in the first 6 bytes; PortA and PortB both hold the ethertype (below 0x600: LLC DSAP)
+	KindGroup   Kind = 2 // as KindMAC, for frames to a group address: both ends are the group, senders share the flow
+	KindARP     Kind = 3 // both ends are the IPv4 address that is resolved, in the first 4 bytes; PortA and PortB are 0x0806
 )
 
 // String returns the kind's name as it appears in messages.
@@ -32,6 +34,10 @@ func (k Kind) String() string {
 		return "ipv6"
 	case KindMAC:
 		return "mac"
+	case KindGroup:
+		return "group"
+	case KindARP:
+		return "arp"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -50,22 +56,20 @@ func (d Dir) Reverse() Dir { return d ^ 1 }
 
 // IP protocol numbers that this package treats specially (IANA "Assigned Internet Protocol Numbers").
 const (
-	ProtoICMP    uint8 = 1
-	ProtoIGMP    uint8 = 2
-	ProtoIPIP    uint8 = 4
-	ProtoTCP     uint8 = 6
-	ProtoUDP     uint8 = 17
-	ProtoIPv6    uint8 = 41
-	ProtoGRE     uint8 = 47
-	ProtoESP     uint8 = 50
-	ProtoAH      uint8 = 51
-	ProtoICMPv6  uint8 = 58
-	ProtoOSPF    uint8 = 89
-	ProtoEtherIP uint8 = 97
-	ProtoPIM     uint8 = 103
-	ProtoSCTP    uint8 = 132
-	ProtoUDPLite uint8 = 136
-	ProtoMPLS    uint8 = 137
+	ProtoICMP   uint8 = 1
+	ProtoIGMP   uint8 = 2
+	ProtoIPIP   uint8 = 4
+	ProtoTCP    uint8 = 6
+	ProtoUDP    uint8 = 17
+	ProtoIPv6   uint8 = 41
+	ProtoGRE    uint8 = 47
+	ProtoESP    uint8 = 50
+	ProtoAH     uint8 = 51
+	ProtoICMPv6 uint8 = 58
+	ProtoOSPF   uint8 = 89
+	ProtoPIM    uint8 = 103
+	ProtoSCTP   uint8 = 132
+	ProtoMPLS   uint8 = 137
 )
 
 // Key names a flow: the same for both directions. It is comparable, so it serves as a map key.
@@ -144,9 +148,10 @@ func (k *Key) Src(d Dir) netip.AddrPort {
 // Dst returns address and port of the end that a packet of direction d goes to.
 func (k *Key) Dst(d Dir) netip.AddrPort { return k.Src(d.Reverse()) }
 
-// MAC returns the link-layer address that a packet of direction d comes from; zero unless Kind is MAC.
+// MAC returns the link-layer address of the end that a packet of direction d comes from; the group's own
+// address for KindGroup, zero for kinds that have no link-layer address.
 func (k *Key) MAC(d Dir) (mac [6]byte) {
-	if k.Kind != KindMAC {
+	if k.Kind != KindMAC && k.Kind != KindGroup {
 		return mac
 	}
 	if d == AtoB {
@@ -205,9 +210,9 @@ func DecodeKey(b []byte) (Key, error) {
 	used := 0
 	switch k.Kind {
 	case KindUnknown:
-	case KindMAC:
+	case KindMAC, KindGroup:
 		used = 6
-	case KindIPv4:
+	case KindIPv4, KindARP:
 		used = 4
 	case KindIPv6:
 		used = 16
@@ -221,6 +226,9 @@ func DecodeKey(b []byte) (Key, error) {
 	}
 	if k.Proto != 0 && !k.IsIP() {
 		return Key{}, fmt.Errorf("%w: protocol %d in a %v key", ErrBadKey, k.Proto, k.Kind)
+	}
+	if (k.Kind == KindGroup || k.Kind == KindARP || k.Kind == KindUnknown) && (k.A != k.B || k.PortA != k.PortB) {
+		return Key{}, fmt.Errorf("%w: the ends of a %v key differ", ErrBadKey, k.Kind)
 	}
 	if after(&k.A, &k.B, k.PortA, k.PortB) {
 		return Key{}, fmt.Errorf("%w: ends are not in order", ErrBadKey)
@@ -247,6 +255,10 @@ func (k Key) String() string {
 		return fmt.Sprintf("%s %v <-> %v", ProtoName(k.Proto), a, b)
 	case KindMAC:
 		return fmt.Sprintf("mac %s <-> %s ethertype 0x%04x", FormatMAC(k.MAC(AtoB)), FormatMAC(k.MAC(BtoA)), k.PortA)
+	case KindGroup:
+		return fmt.Sprintf("group %s ethertype 0x%04x", FormatMAC(k.MAC(AtoB)), k.PortA)
+	case KindARP:
+		return fmt.Sprintf("arp %v", netip.AddrFrom4([4]byte(k.A[:4])))
 	}
 	return fmt.Sprintf("%v link type %d", k.Kind, k.PortA)
 }

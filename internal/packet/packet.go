@@ -29,14 +29,10 @@ const (
 	TunnelVXLANGPE
 	TunnelGENEVE
 	TunnelGTP
-	TunnelIPIP     // IPv4 in IPv4 or IPv6 (protocol 4)
-	Tunnel6in4     // IPv6 in IPv4 or IPv6 (protocol 41)
-	TunnelTeredo   // IPv6 in UDP 3544
-	TunnelL2TP     // not peeled today; reserved
-	TunnelEtherIP  // RFC 3378
-	TunnelNSH      // RFC 8300
-	TunnelCisco    // Cisco metadata (0x8909) or FabricPath (0x8903)
-	TunnelFragment // not a tunnel: the packet is a later fragment that joined its first one's flow
+	TunnelIPIP  // IPv4 in IPv4 or IPv6 (protocol 4)
+	Tunnel6in4  // IPv6 in IPv4 or IPv6 (protocol 41)
+	TunnelNSH   // RFC 8300
+	TunnelCisco // Cisco metadata (0x8909) or FabricPath (0x8903)
 )
 
 // Has reports whether all of t2 are in t.
@@ -150,7 +146,12 @@ type Packet struct {
 
 	L3      []byte // from the innermost network header (IP, ARP, LLC) to the end of its datagram, Ethernet padding removed
 	L4      []byte // after the IP header and its extension headers; nil without IP
-	Payload []byte // data that layer 4 carries: TCP, UDP, SCTP after the header, ICMP all of L4, ESP after SPI and sequence number; else nil
+	Payload []byte // data that layer 4 carries, see the decoder's payload rules; nil in later fragments and for other protocols
+
+	// The outermost IP layer that is fragmented, for Defragmenter: its header on, and the header's length
+	// up to the fragment data (with IPv6: to and including the fragment header).
+	fragL3   []byte
+	fragHead int
 
 	nVLAN, nVNI, nOuterIP, nOuterMAC, nLabel uint8
 
@@ -192,5 +193,6 @@ func (p *Packet) reset() {
 	p.TTL, p.TOS, p.Proto, p.Fragment, p.MoreFrags, p.FragOff, p.IPID = 0, 0, 0, false, false, 0, 0
 	p.SrcPort, p.DstPort, p.Seq, p.Ack, p.Flags, p.Window, p.ICMPType, p.ICMPCode = 0, 0, 0, 0, 0, 0, 0, 0
 	p.Truncated, p.Missing, p.L3, p.L4, p.Payload = false, 0, nil, nil, nil
+	p.fragL3, p.fragHead = nil, 0
 	p.nVLAN, p.nVNI, p.nOuterIP, p.nOuterMAC, p.nLabel = 0, 0, 0, 0, 0
 }
