@@ -82,6 +82,17 @@ func sealPackets(tb testing.TB, cfg Config, packets []testPacket) ([]byte, Summa
 	return out.Bytes(), sum
 }
 
+// fill adds the packets to b.
+func fill(tb testing.TB, b *Builder, packets []testPacket) {
+	tb.Helper()
+	for i := range packets {
+		p := &packets[i]
+		if err := b.add(&p.key, p.dir, p.nanos, p.wireLen, p.data); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 func open(tb testing.TB, b []byte) *Reader {
 	tb.Helper()
 	r, err := Open(context.Background(), &object{b: b}, testKey)

@@ -94,7 +94,8 @@ func parseFrame(b []byte) (f frameSize, reason string) {
 		return f, "frame header is cut"
 	}
 	f.raw = true
-	for last := false; !last; {
+	blocks := 0
+	for last := false; !last; blocks++ {
 		if len(b)-pos < blockHeaderSize {
 			return f, fmt.Sprintf("frame is cut at byte %d", len(b))
 		}
@@ -123,6 +124,9 @@ func parseFrame(b []byte) (f frameSize, reason string) {
 		return f, fmt.Sprintf("frame is cut at byte %d", len(b))
 	}
 	f.compressed = pos + checksumSize
+	if f.content > blocks*maxBlockBytes { // a few bytes must not cost a large buffer
+		return f, fmt.Sprintf("frame has a content size of %d bytes in %d blocks", f.content, blocks)
+	}
 	return f, ""
 }
 
