@@ -23,7 +23,7 @@ type Session struct {
 	RootID  string // "" when the session is in one segment so far
 	Segment int    // number of the segment, from 1
 	Final   bool   // no segment follows
-	First   int64  // times of the session's first and latest packet, ns since 1970
+	First   int64  // times of the document's first and last packet, ns since 1970
 	Last    int64
 	Ranges  []Range // where the segment's packets are
 }

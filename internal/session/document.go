@@ -48,10 +48,16 @@ func (b *Builder) save(f *flow, final bool) {
 
 // write fills the general fields in and emits the document.
 func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
-	id := ID(b.cfg.Lane, &f.key, f.first, f.firstSeq, f.segments)
+	// A segment tells of its own time, so that a day's sessions are those of its
+	// packets; the reference repeats the time of the session's first packet.
+	first := f.first
+	if f.segments > 1 && !b.cfg.Reference && f.segStart != 0 {
+		first = f.segStart
+	}
+	id := ID(b.cfg.Lane, &f.key, first, f.first, f.firstSeq, f.segments)
 	root := ""
 	if f.segments > 1 {
-		root = ID(b.cfg.Lane, &f.key, f.first, f.firstSeq, 1)
+		root = ID(b.cfg.Lane, &f.key, f.first, f.first, f.firstSeq, 1)
 	} else if !final {
 		root = id
 	}
@@ -62,7 +68,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	w.str(spi.Lane, b.cfg.Lane)
 	w.str(spi.FilePath, b.cfg.File)
 	w.int(spi.SegmentCount, int64(f.segments))
-	writeTimes(w, f)
+	writeTimes(w, first, f.last)
 	writeCounts(w, f)
 	b.writeEnds(w, f)
 	writeLayer2(w, f)
@@ -86,7 +92,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	writeProtocols(doc, f)
 	b.out = Session{
 		Doc: doc, Key: f.key, ID: id, RootID: root, Segment: f.segments, Final: final,
-		First: f.first, Last: f.last, Ranges: f.seg.ranges,
+		First: first, Last: f.last, Ranges: f.seg.ranges,
 	}
 	b.emit(&b.out)
 }
@@ -122,8 +128,8 @@ func (w writer) str(f spi.FieldID, s string) {
 	}
 }
 
-func writeTimes(w writer, f *flow) {
-	first, last := floorMillis(f.first), floorMillis(f.last)
+func writeTimes(w writer, firstNanos, lastNanos int64) {
+	first, last := floorMillis(firstNanos), floorMillis(lastNanos)
 	w.int(spi.FirstPacket, first)
 	w.int(spi.LastPacket, last)
 	w.int(spi.Length, last-first)
