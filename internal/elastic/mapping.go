@@ -11,6 +11,9 @@ import (
 // the hot document, and are found in Parquet.
 const maxKeywordChars = 32766 / 4
 
+// MaxResultWindow is how deep a search may page without a point in time.
+const MaxResultWindow = 100_000
+
 // template returns the composable index template of the day indices.
 func (c *Client) template() map[string]any {
 	return map[string]any{
@@ -25,7 +28,9 @@ func (c *Client) template() map[string]any {
 				// Every bulk request is on disk when it is answered (durability
 				// "request", the default): the checkpoint forgets it then.
 				"translog":          map[string]any{"flush_threshold_size": "1gb"},
-				"max_result_window": 100_000,
+				"max_result_window": MaxResultWindow,
+				// The language allows 1,000 bytes; escapes make them more.
+				"max_regex_length": 10_000,
 				"mapping":           map[string]any{"total_fields": map[string]any{"limit": 2000}},
 			}},
 			"mappings": Mapping(c.reg),
@@ -62,22 +67,40 @@ func Mapping(reg *spi.Registry) map[string]any {
 func Indexed(f *spi.Field) bool { return f.Hot && f.ID != spi.ID }
 
 func fieldMapping(f *spi.Field) map[string]any {
+	m := map[string]any{}
 	switch f.Type {
 	case spi.Date:
-		return map[string]any{"type": "date", "format": "epoch_millis"}
+		m["type"], m["format"] = "date", "epoch_millis"
 	case spi.IP:
-		return map[string]any{"type": "ip"}
+		m["type"] = "ip"
 	case spi.Integer:
-		m := map[string]any{"type": "long"}
-		if counts(f.ID) {
-			// Searched by range and summed, seldom alone: doc values serve both,
-			// and save the point index.
-			m["index"] = false
-		}
-		return m
+		m["type"] = "long"
 	default:
-		return map[string]any{"type": "keyword", "ignore_above": maxKeywordChars}
+		m["type"], m["ignore_above"] = "keyword", maxKeywordChars
 	}
+	switch {
+	case counts(f.ID):
+		// Searched by range and summed, seldom alone: doc values serve both,
+		// and save the point index.
+		m["index"] = false
+	case !Sortable(f):
+		m["doc_values"] = false
+	}
+	return m
+}
+
+// Sortable reports whether Elasticsearch can sort by a field and sum it up: whether it keeps doc values of it.
+// These cost bytes a session, so only fields that tables are sorted by have them: counters, times, addresses,
+// ports, and short texts of the session as a whole. Others are sorted from Parquet.
+func Sortable(f *spi.Field) bool {
+	if !Indexed(f) || f.List || f.In != spi.RootList {
+		return false
+	}
+	switch f.ID {
+	case spi.Node, spi.SourceCountry, spi.DestinationCountry:
+		return true
+	}
+	return f.Type.Numeric() || f.Type == spi.IP
 }
 
 // counts reports whether a core field is a counter.
