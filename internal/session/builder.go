@@ -106,7 +106,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if f.segStart == 0 {
 		f.segStart = p.TimeNanos
 	}
-	f.last = max(f.last, p.TimeNanos)
+	f.last, f.newest = max(f.last, p.TimeNanos), p.TimeNanos
 	dir := f.dir(p)
 	f.count(p, dir, pos)
 	if f.kind == kindTCP && p.FragOff == 0 {

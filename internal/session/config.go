@@ -34,7 +34,8 @@ type Config struct {
 	Limits          dissect.Limits
 
 	// Reference writes documents as Arkime 6.7.1 does where we differ on purpose:
-	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN.
+	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN, and the outer MAC
+	// addresses of source and destination change places.
 	Reference bool
 }
 

@@ -71,7 +71,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	writeTimes(w, first, f.last)
 	writeCounts(w, f)
 	b.writeEnds(w, f)
-	writeLayer2(w, f)
+	b.writeLayer2(w, f)
 	for dir, fields := range [2]struct{ ttl, dscp, payload8 spi.FieldID }{
 		{spi.SourceTTL, spi.SourceDSCP, spi.SourcePayload8},
 		{spi.DestinationTTL, spi.DestinationDSCP, spi.DestinationPayload8},
@@ -204,7 +204,7 @@ func (f *flow) hasCommunityID() bool { return f.kind != kindOther }
 
 func addrText(a netip.Addr) string { return a.Unmap().String() }
 
-func writeLayer2(w writer, f *flow) {
+func (b *Builder) writeLayer2(w writer, f *flow) {
 	if f.ethertype != 0 {
 		w.int(spi.EtherType, int64(f.ethertype))
 	}
@@ -221,27 +221,23 @@ func writeLayer2(w writer, f *flow) {
 	for _, v := range f.vnis {
 		w.int(spi.VNI, int64(v))
 	}
-	for dir, fields := range [2]struct{ mac, outerMAC spi.FieldID }{
-		{spi.SourceMAC, spi.SourceOuterMAC}, {spi.DestinationMAC, spi.DestinationOuterMAC},
-	} {
+	for dir, field := range [2]spi.FieldID{spi.SourceMAC, spi.DestinationMAC} {
 		for _, m := range f.macs[dir] {
-			w.str(fields.mac, packet.FormatMAC(m))
-		}
-		for _, m := range f.outerMACs[dir] {
-			w.str(fields.outerMAC, packet.FormatMAC(m))
+			w.str(field, packet.FormatMAC(m))
 		}
 	}
-	// A tunnel's two ends take turns as its source: both lists are sets.
-	for dir := range f.outerIPs {
-		for i := range f.outerIPs[dir] {
-			o := &f.outerIPs[dir][i]
-			src, dst := o.SrcIP(), o.DstIP()
-			if dir == 1 {
-				src, dst = dst, src
-			}
-			w.doc.AddIP(spi.SourceOuterIP, src)
-			w.doc.AddIP(spi.DestinationOuterIP, dst)
+	outer := [2]spi.FieldID{spi.SourceOuterMAC, spi.DestinationOuterMAC}
+	if b.cfg.Reference {
+		outer[0], outer[1] = outer[1], outer[0]
+	}
+	for dir, field := range outer {
+		for _, m := range f.outerMACs[dir] {
+			w.str(field, packet.FormatMAC(m))
 		}
+	}
+	for i := range f.outerIPs {
+		w.doc.AddIP(spi.SourceOuterIP, f.outerIPs[i].SrcIP())
+		w.doc.AddIP(spi.DestinationOuterIP, f.outerIPs[i].DstIP())
 	}
 }
 

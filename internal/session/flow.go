@@ -26,6 +26,7 @@ type flow struct {
 	prev, next *flow // list of all flows, the idle longest first
 
 	first, last int64 // times of the session's first and latest packet, ns; the latest is the highest
+	newest      int64 // time of the packet that came last
 	firstSeq    uint32
 	firstPos    Position
 	segStart    int64 // time of the segment's first packet
@@ -40,8 +41,8 @@ type flow struct {
 	ethertype uint16
 	macs      [2]set[mac]
 	outerMACs [2]set[mac]
-	outerIPs  [2]set[packet.Outer]
-	q, ad     set[uint16] // VLAN ids of 802.1Q and of 802.1ad tags
+	outerIPs  set[packet.Outer] // as in the packets, of both directions
+	q, ad     set[uint16]       // VLAN ids of 802.1Q and of 802.1ad tags
 	vnis      set[uint32]
 	tunnels   packet.Tunnels
 	mark      packet.Mark
@@ -121,7 +122,7 @@ func (f *flow) reset() {
 	*f = flow{
 		macs:      [2]set[mac]{f.macs[0][:0], f.macs[1][:0]},
 		outerMACs: [2]set[mac]{f.outerMACs[0][:0], f.outerMACs[1][:0]},
-		outerIPs:  [2]set[packet.Outer]{f.outerIPs[0][:0], f.outerIPs[1][:0]},
+		outerIPs:  f.outerIPs[:0],
 		q:         f.q[:0], ad: f.ad[:0], vnis: f.vnis[:0],
 		seg: segment{
 			ttl:    [2]set[uint8]{f.seg.ttl[0][:0], f.seg.ttl[1][:0]},
@@ -168,7 +169,7 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position) {
 		f.vnis.add(v, maxVNs)
 	}
 	for _, o := range p.OuterIPs() {
-		f.outerIPs[dir].add(o, maxVNs)
+		f.outerIPs.add(o, maxVNs)
 	}
 	for _, o := range p.OuterMACs() {
 		f.outerMACs[dir].add(mac(o.Src[:6]), maxVNs)

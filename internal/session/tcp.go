@@ -151,12 +151,12 @@ func (b *Builder) synAck(f *flow, p *packet.Packet, dir dissect.Dir) {
 func (b *Builder) ack(f *flow, p *packet.Packet, dir dissect.Dir) {
 	t := &f.tcp
 	if dir == dissect.Client {
-		if t.haveSyn && t.ackTime == 0 && !t.synAckFirst {
+		if t.haveSyn && !t.haveSynAck && !t.noSynAck {
+			t.noSynAck = true
+			b.connOf(f).s.AddTag("no-syn-ack")
+		}
+		if t.haveSyn && t.ackTime == 0 && !t.synAckFirst && len(p.Payload) == 0 {
 			t.ackTime = p.TimeNanos
-			if !t.haveSynAck && !t.noSynAck {
-				t.noSynAck = true
-				b.connOf(f).s.AddTag("no-syn-ack")
-			}
 		}
 		if t.haveSynAck && p.Ack == t.synAckSeq+1 {
 			t.synAckValid = true
