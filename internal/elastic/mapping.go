@@ -31,7 +31,7 @@ func (c *Client) template() map[string]any {
 				"max_result_window": MaxResultWindow,
 				// The language allows 1,000 bytes; escapes make them more.
 				"max_regex_length": 10_000,
-				"mapping":           map[string]any{"total_fields": map[string]any{"limit": 2000}},
+				"mapping":          map[string]any{"total_fields": map[string]any{"limit": 2000}},
 			}},
 			"mappings": Mapping(c.reg),
 		},
