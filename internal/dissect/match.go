@@ -35,7 +35,7 @@ type Protocol struct {
 // are set must hold.
 type Matcher struct {
 	On     Transport
-	Number uint32 // IP protocol, ethertype or SCTP payload protocol id, see Transport
+	Number uint32 // IP protocol, ethertype or SCTP payload protocol id, see Transport; 0 any but an IP protocol
 	Port   uint16 // of either end, 0: any
 	Offset int    // where Bytes stand
 	Bytes  string // bytes that must be there, "": any
@@ -120,6 +120,9 @@ func (x *index) each(s *Session, dir Dir, number uint32, b []byte, f func(*Proto
 	}
 	if len(x.byNumber) > 0 {
 		try(x.byNumber[number])
+		if number != 0 && s.Transport == Ethernet {
+			try(x.byNumber[0])
+		}
 	}
 	if len(b) == 0 {
 		return

@@ -7,6 +7,13 @@ import "wirelake/internal/spi"
 func constructors() []func(*spi.Registry) Protocol {
 	return []func(*spi.Registry) Protocol{
 		newTFTP,
+		newICMP,
+		newARP,
+		newDHCP,
+		newDHCPv6,
+		newNTP,
+		newSCTP,
+		newISIS,
 		newDNS,
 		newMDNS,
 		newLLMNR,

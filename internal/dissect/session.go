@@ -31,8 +31,9 @@ type Session struct {
 	Src, Dst   netip.Addr // of the side that began, and of the other; invalid without IP
 	SrcPort    uint16     // 0 without ports
 	DstPort    uint16
-	IPProtocol uint8 // 0 without IP
-	First, Now int64 // time of the session's first and of the current packet, ns since 1970
+	IPProtocol uint8  // 0 without IP
+	First, Now int64  // time of the session's first and of the current packet, ns since 1970
+	Number     uint32 // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
 
 	set        *Set
 	limits     Limits
@@ -322,6 +323,7 @@ func (s *Session) Gap(dir Dir, missing int) {
 // Datagram gives a datagram to the session's parsers. Number is its IP protocol,
 // ethertype or SCTP payload protocol id, as in [Matcher]. b is not kept.
 func (s *Session) Datagram(dir Dir, number uint32, b []byte) {
+	s.Number = number
 	if !s.classified[dir] && (len(b) > 0 || s.Transport == IP || s.Transport == Ethernet) {
 		s.classified[dir] = true
 		s.classify(dir, number, b)

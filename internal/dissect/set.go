@@ -28,7 +28,7 @@ func newSet(constructors []func(*spi.Registry) Protocol) *Set {
 	for _, construct := range constructors {
 		set.add(construct(set.registry))
 	}
-	for _, p := range marks() {
+	for _, p := range append(marks(), networkMarks()...) {
 		set.add(p)
 	}
 	set.registry.Freeze()

@@ -1,0 +1,44 @@
+package dissect
+
+import "wirelake/internal/spi"
+
+// isis names the PDUs of IS-IS (ISO/IEC 10589 section 9), which ride on LLC.
+type isis struct {
+	Base
+	msgType spi.FieldID
+}
+
+// isisPDUs are the PDU types by number.
+var isisPDUs = map[byte]string{
+	15: "lan-l1-hello", 16: "lan-l2-hello", 17: "p2p-hello", 18: "l1-lsp", 20: "l2-lsp",
+	24: "l1-csnp", 25: "l2-csnp", 26: "l1-psnp", 27: "l2-psnp",
+}
+
+const (
+	llcOSI        = 0xfe
+	isisLLC       = "\xfe\xfe\x03\x83" // DSAP, SSAP, unnumbered information; then ISO 9577's id of IS-IS
+	isisHeaderLen = 8
+)
+
+func newISIS(r *spi.Registry) Protocol {
+	p := &isis{
+		msgType: r.Declare(spi.Field{Path: "isis.msgType", Type: spi.LoTerm, List: true, Exprs: []string{"isis.msgType"}, Name: "Type", Help: "names of the PDU types"}),
+	}
+	return Protocol{
+		Name:     "isis",
+		Matchers: []Matcher{{On: Ethernet, Number: llcOSI, Bytes: isisLLC, MinLen: len(isisLLC) + isisHeaderLen}},
+		New:      func(*Session) Parser { return p },
+	}
+}
+
+// Datagram implements Parser. p has no state, and is shared by all sessions.
+func (p *isis) Datagram(s *Session, _ Dir, b []byte) Status {
+	if len(b) < len(isisLLC)+isisHeaderLen || string(b[:len(isisLLC)]) != isisLLC {
+		return More
+	}
+	// The discriminator counts as the header's first byte; the type is its fifth, in 5 bits.
+	if name := isisPDUs[b[7]&0x1f]; name != "" {
+		s.Doc.AddString(p.msgType, name)
+	}
+	return More
+}
