@@ -294,7 +294,7 @@ func TestEveryRecordComesBack(t *testing.T) {
 					if err == nil && rec.Offset != at {
 						t.Fatalf("record at %d of the stream, want %d", rec.Offset, at)
 					}
-					at += rec.rawLen()
+					at += rec.RawLen()
 					return err
 				}, flows[n])
 			}
@@ -344,7 +344,7 @@ func checkFrameSizes(t failer, r *Reader, flows [][]testPacket) {
 	}
 	for i := range flows {
 		e := r.Flows()[i]
-		first, last := r.frameAt(e.Offset), r.frameAt(e.Offset+e.Length-1)
+		first, last := frameAt(r.Frames(), e.Offset), frameAt(r.Frames(), e.Offset+e.Length-1)
 		switch {
 		case e.Length <= SharedFrameBytes && (first != last || r.Frames()[first].RawSize > SharedFrameBytes):
 			t.Fatalf("flow of %d bytes is in frames %d to %d, the first of %d", e.Length, first, last, r.Frames()[first].RawSize)

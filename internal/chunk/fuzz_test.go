@@ -94,7 +94,7 @@ func FuzzRange(f *testing.F) {
 				}
 				return
 			}
-			got += rec.rawLen()
+			got += rec.RawLen()
 		}
 	})
 }

@@ -175,15 +175,20 @@ func (r *Reader) CompressedRange(off, length uint64) (offset, size int64, skip u
 	if length == 0 || off+length > r.RawBytes() || off+length < off {
 		panic(fmt.Sprintf("chunk: range %d+%d of a stream of %d bytes", off, length, r.RawBytes()))
 	}
-	frames := r.index.frames
-	first := frames[r.frameAt(off)]
-	last := frames[r.frameAt(off+length-1)]
+	return RangeOf(r.index.frames, off, length)
+}
+
+// RangeOf is Reader.CompressedRange for a caller that kept the Frames and not the
+// Reader. The range must be one of the stream.
+func RangeOf(frames []Frame, off, length uint64) (offset, size int64, skip uint64) {
+	first := frames[frameAt(frames, off)]
+	last := frames[frameAt(frames, off+length-1)]
 	return first.Offset, last.Offset + int64(last.Size) - first.Offset, off - first.RawOffset
 }
 
 // frameAt returns the number of the frame with byte off of the stream.
-func (r *Reader) frameAt(off uint64) int {
-	return sort.Search(len(r.index.frames), func(i int) bool { return r.index.frames[i].RawOffset > off }) - 1
+func frameAt(frames []Frame, off uint64) int {
+	return sort.Search(len(frames), func(i int) bool { return frames[i].RawOffset > off }) - 1
 }
 
 // ReadFlow fetches the frames of flow i of Flows with one GET, and returns its records.

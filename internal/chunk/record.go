@@ -28,8 +28,8 @@ type Record struct {
 	Offset    uint64 // of the record's header in the stream; 0 from Decoder.Range, which cannot know it
 }
 
-// rawLen is the bytes that r takes in the stream.
-func (r *Record) rawLen() uint64 { return recordHeaderSize + uint64(len(r.Data)) }
+// RawLen is the bytes that r takes in the stream.
+func (r *Record) RawLen() uint64 { return recordHeaderSize + uint64(len(r.Data)) }
 
 // appendPcapHeader appends the global header of the stream.
 func appendPcapHeader(dst []byte, linkType, snaplen uint32) []byte {
