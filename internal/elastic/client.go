@@ -118,6 +118,9 @@ func New(cfg Config, reg *spi.Registry, log *slog.Logger, prom prometheus.Regist
 // ES returns the underlying client, for searches.
 func (c *Client) ES() *elasticsearch.Client { return c.es }
 
+// BulkBytes is the size at which a bulk request should be sent.
+func (c *Client) BulkBytes() int { return c.cfg.BulkBytes }
+
 // Index returns the name of a day's index. The day is YYYY-MM-DD, UTC.
 func (c *Client) Index(day string) string {
 	return c.cfg.IndexPrefix + strings.ReplaceAll(day, "-", ".")
@@ -213,8 +216,8 @@ func (c *Client) Refresh(ctx context.Context, day string) error {
 	return err
 }
 
-// Days returns the days that have an index, in order, with their documents and bytes.
-func (c *Client) Days(ctx context.Context) ([]DayStats, error) {
+// Indices returns the days that have an index, in order, with their documents and bytes.
+func (c *Client) Indices(ctx context.Context) ([]DayStats, error) {
 	body, err := c.do(ctx, esapi.CatIndicesRequest{Index: []string{c.cfg.IndexPrefix + "*"}, Format: "json", Bytes: "b", H: []string{"index", "docs.count", "store.size"}, S: []string{"index"}})
 	if err != nil {
 		return nil, err

@@ -115,3 +115,14 @@ func counts(id spi.FieldID) bool {
 
 // AppendHot appends the hot document of d as JSON.
 func AppendHot(b []byte, d *spi.Document) []byte { return d.AppendJSON(b, Indexed) }
+
+// Needed returns the fields that a document must have for [Body.Add]: the hot ones and the id.
+func Needed(reg *spi.Registry) []spi.FieldID {
+	fields := []spi.FieldID{spi.ID}
+	for i := range reg.Fields() {
+		if f := &reg.Fields()[i]; Indexed(f) {
+			fields = append(fields, f.ID)
+		}
+	}
+	return fields
+}
