@@ -10,10 +10,10 @@ import (
 
 // Config says how a Builder works. Start from DefaultConfig.
 type Config struct {
-	MaxBytes int     // raw bytes of a chunk
-	MaxFlows int     // flows of a chunk
-	Workers  int     // frames compressed at once by Seal
-	Blocks   *Blocks // memory for records; nil for one of its own
+	MaxBytes int   // raw bytes of a chunk
+	MaxFlows int   // flows of a chunk
+	Workers  int   // frames compressed at once by Seal
+	Pool     *Pool // memory to work with, which builders may share; nil for one of its own
 }
 
 // DefaultConfig returns the documented defaults.
@@ -43,9 +43,8 @@ type Builder struct {
 	entries []recordEntry // in capture order
 	raw     int           // bytes of the stream
 
-	firstNanos int64 // of the packet added first
-
-	seal sealer
+	firstNanos    int64 // of the packet added first
+	earliestNanos int64
 }
 
 // recordEntry is where a record lies, and of which flow it is.
@@ -56,10 +55,10 @@ func NewBuilder(cfg Config) (*Builder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Blocks == nil {
-		cfg.Blocks = &Blocks{}
+	if cfg.Pool == nil {
+		cfg.Pool = &Pool{}
 	}
-	return &Builder{cfg: cfg, records: recordBuffer{pool: cfg.Blocks}, raw: pcapHeaderBytes}, nil
+	return &Builder{cfg: cfg, records: recordBuffer{pool: cfg.Pool}, raw: pcapHeaderBytes}, nil
 }
 
 // Add records a packet, of which p is what was decoded and data what was
@@ -83,8 +82,9 @@ func (b *Builder) add(k *packet.Key, dir packet.Dir, timeNanos int64, wireLen in
 		return ErrFull
 	}
 	if len(b.entries) == 0 {
-		b.firstNanos = timeNanos
+		b.firstNanos, b.earliestNanos = timeNanos, timeNanos
 	}
+	b.earliestNanos = min(b.earliestNanos, timeNanos)
 	if !found {
 		flow = b.flows.insert(FlowEntry{Key: *k, FirstNanos: timeNanos, LastNanos: timeNanos}, hash)
 	}
@@ -108,8 +108,11 @@ func (b *Builder) Len() int { return len(b.entries) }
 // RawBytes is the size of the stream so far.
 func (b *Builder) RawBytes() int { return b.raw }
 
-// FirstNanos is the time of the packet that was added first.
+// FirstNanos is the time of the packet that was added first; 0 when there is none.
 func (b *Builder) FirstNanos() int64 { return b.firstNanos }
+
+// EarliestNanos is the earliest time of all packets; 0 when there is none.
+func (b *Builder) EarliestNanos() int64 { return b.earliestNanos }
 
 // MemBytes is the memory that what was added takes, sealing included. It depends
 // on the packets alone, so that decisions made from it can be repeated.
@@ -125,5 +128,5 @@ func (b *Builder) Reset() {
 	b.records.reset()
 	b.entries = b.entries[:0]
 	b.raw = pcapHeaderBytes
-	b.firstNanos = 0
+	b.firstNanos, b.earliestNanos = 0, 0
 }

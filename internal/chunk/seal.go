@@ -26,7 +26,7 @@ type Summary struct {
 	ContentSum uint64 // of the stream; equal for equal packets, however they are compressed
 }
 
-// sealer is the memory of Builder.Seal, kept for the next chunk.
+// sealer is the memory that Builder.Seal works with.
 type sealer struct {
 	order     []uint32 // flows by first packet time
 	clustered []uint32 // positions of the records in the order of the stream
@@ -65,9 +65,10 @@ func (b *Builder) Seal(m Meta, w io.Writer) (Summary, error) {
 	if err := m.validate(); err != nil {
 		return Summary{}, fmt.Errorf("seal chunk: %w", err)
 	}
-	s := &b.seal
-	b.cluster()
-	b.planFrames()
+	s := b.cfg.Pool.getSealer()
+	defer b.cfg.Pool.putSealer(s)
+	b.cluster(s)
+	b.planFrames(s)
 	if err := s.prepare(b.cfg.Workers); err != nil {
 		return Summary{}, fmt.Errorf("seal chunk: %w", err)
 	}
@@ -76,7 +77,7 @@ func (b *Builder) Seal(m Meta, w io.Writer) (Summary, error) {
 	head.encodeRaw(appendPcapHeader(nil, m.LinkType, m.Snaplen))
 	err := out.writeFrame(&head)
 	if err == nil {
-		err = b.writeFrames(&out)
+		err = b.writeFrames(s, &out)
 	}
 	s.frames = out.frames
 	if err != nil {
@@ -115,8 +116,8 @@ func (b *Builder) count(m *Meta) {
 
 // cluster orders the flows by first packet time, those of equal time as they
 // were seen, and the records by flow: a counting sort, for their number is known.
-func (b *Builder) cluster() {
-	s, flows := &b.seal, b.flows.entries
+func (b *Builder) cluster(s *sealer) {
+	flows := b.flows.entries
 	s.order = resize(s.order, len(flows))
 	for i := range s.order {
 		s.order[i] = uint32(i) //nolint:gosec // at most MaxFlows
@@ -146,8 +147,7 @@ func resize(s []uint32, n int) []uint32 {
 
 // planFrames says which records share a frame. It is part of the format that
 // this depends on the records alone: equal packets give equal frames.
-func (b *Builder) planFrames() {
-	s := &b.seal
+func (b *Builder) planFrames(s *sealer) {
 	s.plan = s.plan[:0]
 	var open plannedFrame
 	flush := func() {
@@ -199,8 +199,7 @@ func (s *sealer) prepare(workers int) error {
 }
 
 // writeFrames compresses the planned frames in parallel and writes them in order.
-func (b *Builder) writeFrames(out *frameWriter) error {
-	s := &b.seal
+func (b *Builder) writeFrames(s *sealer, out *frameWriter) error {
 	if len(s.plan)+2 > MaxFrames {
 		return fmt.Errorf("%d frames, at most %d", len(s.plan)+2, MaxFrames)
 	}
@@ -208,11 +207,11 @@ func (b *Builder) writeFrames(out *frameWriter) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer close(jobs)
-	for _, enc := range s.encoders {
+	for _, enc := range s.encoders[:b.cfg.Workers] {
 		wg.Go(func() {
 			for i := range jobs {
 				slot := &s.slots[i%len(s.slots)]
-				slot.src = b.gather(slot.src[:0], s.plan[i])
+				slot.src = b.gather(slot.src[:0], s.clustered[s.plan[i].from:s.plan[i].to], s.plan[i].raw)
 				slot.out.encode(enc, slot.src)
 				slot.done <- struct{}{}
 			}
@@ -234,12 +233,12 @@ func (b *Builder) writeFrames(out *frameWriter) error {
 	return nil
 }
 
-// gather appends the records of a frame to dst.
-func (b *Builder) gather(dst []byte, f plannedFrame) []byte {
-	if cap(dst) < f.raw {
-		dst = make([]byte, 0, max(f.raw, FlowFrameBytes))
+// gather appends the records at the positions, which have size raw bytes, to dst.
+func (b *Builder) gather(dst []byte, positions []uint32, size int) []byte {
+	if cap(dst) < size {
+		dst = make([]byte, 0, max(size, FlowFrameBytes))
 	}
-	for _, pos := range b.seal.clustered[f.from:f.to] {
+	for _, pos := range positions {
 		r := b.records.at(pos)
 		dst = append(dst, r[:storedRecordSize(r)]...)
 	}

@@ -9,39 +9,57 @@ const (
 	blockBytes = 1 << blockShift
 )
 
-// Blocks is a pool of the memory that builders keep records in. Builders that
-// share one pass memory on as lanes come, go and are sealed. It is safe for
-// concurrent use; the zero value is ready.
-type Blocks struct {
-	mu   sync.Mutex
-	free [][]byte
+// Pool is the memory that builders work with. Builders that share one pass it on
+// as lanes come, go and are sealed. It is safe for concurrent use; the zero value
+// is ready.
+type Pool struct {
+	mu      sync.Mutex
+	blocks  [][]byte
+	sealers []*sealer
 }
 
-func (p *Blocks) get() []byte {
+func (p *Pool) getBlock() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		b := p.free[n-1]
-		p.free = p.free[:n-1]
+	if n := len(p.blocks); n > 0 {
+		b := p.blocks[n-1]
+		p.blocks = p.blocks[:n-1]
 		return b
 	}
 	return make([]byte, 0, blockBytes)
 }
 
-func (p *Blocks) put(blocks [][]byte) {
+func (p *Pool) putBlocks(blocks [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, b := range blocks {
 		if cap(b) == blockBytes { // the block of an oversized record goes to the garbage collector
-			p.free = append(p.free, b[:0])
+			p.blocks = append(p.blocks, b[:0])
 		}
 	}
+}
+
+func (p *Pool) getSealer() *sealer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.sealers); n > 0 {
+		s := p.sealers[n-1]
+		p.sealers = p.sealers[:n-1]
+		return s
+	}
+	return &sealer{}
+}
+
+func (p *Pool) putSealer(s *sealer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sealers = append(p.sealers, s)
 }
 
 // recordBuffer holds records one after the other. A record is never split, so
 // it is found by one 32-bit position: number of the block, offset in the block.
 type recordBuffer struct {
-	pool   *Blocks
+	pool   *Pool
 	blocks [][]byte
 }
 
@@ -52,7 +70,7 @@ func (r *recordBuffer) alloc(n int) (b []byte, pos uint32) {
 		if n > blockBytes {
 			r.blocks = append(r.blocks, make([]byte, 0, n))
 		} else {
-			r.blocks = append(r.blocks, r.pool.get())
+			r.blocks = append(r.blocks, r.pool.getBlock())
 		}
 		last++
 	}
@@ -70,7 +88,7 @@ func (r *recordBuffer) at(pos uint32) []byte {
 }
 
 func (r *recordBuffer) reset() {
-	r.pool.put(r.blocks)
+	r.pool.putBlocks(r.blocks)
 	clear(r.blocks)
 	r.blocks = r.blocks[:0]
 }
