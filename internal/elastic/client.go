@@ -18,21 +18,22 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wirelake/internal/config"
 	"wirelake/internal/spi"
 )
 
 // Config says which Elasticsearch to use, and how. Start from DefaultConfig.
 // With no URL nothing is indexed, and everything works on Parquet.
 type Config struct {
-	URLs        []string      `koanf:"urls"`         // http(s)://host:port of the nodes
-	Username    string        `koanf:"username"`     // basic authentication
-	Password    string        `koanf:"password"`     // secret
-	APIKey      string        `koanf:"api_key"`      // secret; instead of user and password
-	IndexPrefix string        `koanf:"index_prefix"` // of the day indices (default "wirelake-sessions-")
-	Replicas    int           `koanf:"replicas"`     // copies of each day index beside the first (default 0)
-	Timeout     time.Duration `koanf:"timeout"`      // of one request (default 30s)
-	BulkBytes   int           `koanf:"bulk_bytes"`   // size of one bulk request (default 2 MiB)
-	RetryFor    time.Duration `koanf:"retry_for"`    // how long a bulk request is repeated before it is set aside (default 30s)
+	URLs        []string      `koanf:"urls" help:"http(s)://host:port of the nodes; none: no Elasticsearch"`
+	Username    string        `koanf:"username" help:"user for basic authentication"`
+	Password    config.Secret `koanf:"password" help:"password for basic authentication"`
+	APIKey      config.Secret `koanf:"api_key" help:"API key, instead of user and password"`
+	IndexPrefix string        `koanf:"index_prefix" help:"what the names of the day indices begin with"`
+	Replicas    int           `koanf:"replicas" help:"copies of each day index beside the first"`
+	Timeout     time.Duration `koanf:"timeout" help:"of one request"`
+	BulkBytes   config.Size   `koanf:"bulk_bytes" help:"size of one bulk request"`
+	RetryFor    time.Duration `koanf:"retry_for" help:"how long a bulk request is repeated before it is set aside"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -97,8 +98,8 @@ func New(cfg Config, reg *spi.Registry, log *slog.Logger, prom prometheus.Regist
 	es, err := elasticsearch.NewClient(elasticsearch.Config{
 		Addresses: cfg.URLs,
 		Username:  cfg.Username,
-		Password:  cfg.Password,
-		APIKey:    cfg.APIKey,
+		Password:  string(cfg.Password),
+		APIKey:    string(cfg.APIKey),
 		// Bulk requests are repeated here, item by item; reads fail fast instead.
 		DisableRetry: true,
 		Transport: &http.Transport{
@@ -119,7 +120,7 @@ func New(cfg Config, reg *spi.Registry, log *slog.Logger, prom prometheus.Regist
 func (c *Client) ES() *elasticsearch.Client { return c.es }
 
 // BulkBytes is the size at which a bulk request should be sent.
-func (c *Client) BulkBytes() int { return c.cfg.BulkBytes }
+func (c *Client) BulkBytes() int { return int(c.cfg.BulkBytes) }
 
 // Index returns the name of a day's index. The day is YYYY-MM-DD, UTC.
 func (c *Client) Index(day string) string {

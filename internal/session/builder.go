@@ -118,7 +118,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 		b.save(f, false)
 	}
 	b.account(f)
-	if b.memory > b.cfg.MemoryBytes && !b.replaying {
+	if b.memory > int64(b.cfg.MemoryBytes) && !b.replaying {
 		b.shrink()
 	}
 }
@@ -229,7 +229,7 @@ func (b *Builder) expire(nanos int64) {
 // shrink saves the flows idle longest until a tenth of the budget is free, all
 // but the flow at hand.
 func (b *Builder) shrink() {
-	for f := b.list.next; f != b.list.prev && b.memory > b.cfg.MemoryBytes/10*9; f = b.list.next {
+	for f := b.list.next; f != b.list.prev && b.memory > int64(b.cfg.MemoryBytes)/10*9; f = b.list.next {
 		b.early++
 		b.close(f)
 	}

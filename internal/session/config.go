@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"wirelake/internal/config"
 	"wirelake/internal/dissect"
 )
 
@@ -14,24 +15,24 @@ type Config struct {
 	Sensor string // document field node; "" leaves it out
 	File   string // path of the imported capture; "" leaves it out
 
-	TCPIdle     time.Duration // a TCP session ends after this long without a packet (default 480s)
-	UDPIdle     time.Duration // UDP (default 60s)
-	SCTPIdle    time.Duration // SCTP (default 60s)
-	ICMPIdle    time.Duration // ICMP and ICMPv6 (default 60s)
-	ESPIdle     time.Duration // ESP and AH (default 600s)
-	OtherIdle   time.Duration // everything else (default 60s)
-	TCPCloseLag time.Duration // after RST or both FINs, packets that still belong to the session (default 5s)
+	TCPIdle     time.Duration `koanf:"tcp_idle" help:"a TCP session ends after so long without a packet"`
+	UDPIdle     time.Duration `koanf:"udp_idle" help:"a UDP session ends after so long without a packet"`
+	SCTPIdle    time.Duration `koanf:"sctp_idle" help:"a SCTP session ends after so long without a packet"`
+	ICMPIdle    time.Duration `koanf:"icmp_idle" help:"an ICMP session ends after so long without a packet"`
+	ESPIdle     time.Duration `koanf:"esp_idle" help:"an ESP or AH session ends after so long without a packet"`
+	OtherIdle   time.Duration `koanf:"other_idle" help:"any other session ends after so long without a packet"`
+	TCPCloseLag time.Duration `koanf:"tcp_close_lag" help:"packets so long after RST or both FINs still belong to the session"`
 
-	SegmentAge     time.Duration // an open TCP session is saved in part when a packet comes this long after its last saving (default 480s)
-	SegmentPackets int           // any session is saved in part after this many packets (default 10000)
+	SegmentAge     time.Duration `koanf:"segment_age" help:"an open TCP session is saved in part after so long"`
+	SegmentPackets int           `koanf:"segment_packets" help:"any session is saved in part after so many packets"`
 
 	// Disorder is how much earlier than the latest packet of the lane a packet may
-	// come: flows are closed for being idle only that much later (default 5s).
-	Disorder time.Duration
+	// come: flows are closed for being idle only that much later.
+	Disorder time.Duration `koanf:"disorder" help:"how much earlier than the latest packet of its lane a packet may come"`
 
-	ReassemblyBytes int   // out-of-order bytes kept for one direction of a TCP session (default 256 KiB)
-	MemoryBytes     int64 // for all open sessions together; past it the idle longest are saved early (default 512 MiB)
-	Limits          dissect.Limits
+	ReassemblyBytes config.Size    `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
+	MemoryBytes     config.Size    `koanf:"memory_bytes" help:"memory of a lane's open sessions; past it the idle longest are saved early"`
+	Limits          dissect.Limits // what one session may cost in dissection
 
 	// Reference writes documents as Arkime 6.7.1 does where we differ on purpose:
 	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN, and the outer MAC

@@ -97,7 +97,7 @@ func (b *Builder) tcpPacket(f *flow, p *packet.Packet, dir dissect.Dir) {
 			seq++
 		}
 		f.now(p.TimeNanos)
-		f.streams[dir].segment(seq, p.Payload, p.Missing, side{b, f, dir}, b.cfg.ReassemblyBytes)
+		f.streams[dir].segment(seq, p.Payload, p.Missing, side{b, f, dir}, int(b.cfg.ReassemblyBytes))
 	}
 	if flags&packet.FlagFIN != 0 {
 		t.fin[dir] = true
