@@ -51,5 +51,5 @@ func s3Bucket(t *testing.T) *testenv.S3 {
 func TestS3Store(t *testing.T) {
 	open := opener(s3Bucket(t), testOptions())
 	storetest.Run(t, open)
-	storetest.RunLarge(t, open)
+	storetest.RunLarge(t, storetest.MemoryLimit, open)
 }

@@ -105,7 +105,8 @@ func newRetryer(opts Options) retryer {
 			retry.RetryableErrorCode{Codes: map[string]struct{}{
 				"InternalError": {}, "RequestTimeout": {}, "OperationAborted": {},
 				"ConditionalRequestConflict": {}, // another writer was at it: repeat to learn who won
-				"BadDigest":                  {}, // bytes were damaged on the way there
+				// Bytes were damaged on the way there, in the words of AWS and of MinIO.
+				"BadDigest": {}, "XAmzContentChecksumMismatch": {},
 			}},
 		}, o.Retryables...)
 	})

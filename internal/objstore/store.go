@@ -53,7 +53,8 @@ type Object struct {
 type Store interface {
 	// Get opens the object for reading from its start. A body that breaks off
 	// on the way is resumed inside; Read never ends with io.EOF before
-	// Object.Size bytes. The caller closes the reader, also after an error.
+	// Object.Size bytes, and at the end with an error instead when the content
+	// is not what was stored: so read up to io.EOF. The caller closes the reader, also after an error.
 	Get(ctx context.Context, key string) (io.ReadCloser, Object, error)
 
 	// GetRange returns the n bytes from off, or what there is of them when the
@@ -143,6 +144,11 @@ func GetAll(ctx context.Context, s Store, key string) (b []byte, o Object, err e
 	b = make([]byte, o.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return nil, Object{}, fmt.Errorf("read %q: %w", key, err)
+	}
+	// The end is where a store tells that the content is damaged.
+	var more [1]byte
+	if n, err := io.ReadFull(r, more[:]); err != io.EOF {
+		return nil, Object{}, fmt.Errorf("read %q: %d bytes behind its end: %w", key, n, err)
 	}
 	return b, o, nil
 }

@@ -22,7 +22,7 @@ type walk struct {
 
 // run starts at the deepest folder that holds all keys of the prefix.
 func (w *walk) run(ctx context.Context) error {
-	if !possiblePrefix(w.prefix) {
+	if !possiblePrefix(w.prefix) || strings.HasPrefix(w.prefix, reservedFolder+"/") {
 		return nil
 	}
 	_, err := w.folder(ctx, w.prefix[:strings.LastIndexByte(w.prefix, '/')+1])

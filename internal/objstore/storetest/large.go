@@ -16,10 +16,15 @@ import (
 	"wirelake/internal/objstore"
 )
 
-// RunLarge tests what takes many requests: 10,000 keys, an object of 300 MiB.
-func RunLarge(t *testing.T, open func(t *testing.T) objstore.Store) {
+// MemoryLimit is what a Put or Get of any size may add to the heap: by default
+// five parts of 8 MiB, and what the client needs.
+const MemoryLimit = 96 << 20
+
+// RunLarge tests what takes many requests: 10,000 keys, an object of 300 MiB. The
+// heap may grow by memoryLimit bytes meanwhile.
+func RunLarge(t *testing.T, memoryLimit uint64, open func(t *testing.T) objstore.Store) {
 	t.Run("10,000 keys are listed", func(t *testing.T) { testManyKeys(t, open(t)) })
-	t.Run("300 MiB in bounded memory", func(t *testing.T) { testLargeObject(t, open(t)) })
+	t.Run("300 MiB in bounded memory", func(t *testing.T) { testLargeObject(t, memoryLimit, open(t)) })
 }
 
 func testManyKeys(t *testing.T, s objstore.Store) {
@@ -66,11 +71,7 @@ func testManyKeys(t *testing.T, s objstore.Store) {
 // largeBytes is 300 MiB and a bit, so that the last part is short.
 const largeBytes = 300<<20 + 12345
 
-// memoryLimit is what a Put of any size may add to the heap: by default five
-// parts of 8 MiB, and what the client needs.
-const memoryLimit = 96 << 20
-
-func testLargeObject(t *testing.T, s objstore.Store) {
+func testLargeObject(t *testing.T, memoryLimit uint64, s objstore.Store) {
 	peak, stop := watchHeap()
 	want := sha256.New()
 	o, err := s.Put(t.Context(), "large/known", io.TeeReader(noise(largeBytes), want), largeBytes, objstore.IfAbsent())
