@@ -15,8 +15,8 @@ import (
 	"wirelake/testenv"
 )
 
-// compareDocuments is how many documents the engines are compared on.
-const compareDocuments = 1500
+// sampleSize is how many documents the engines are compared on.
+const sampleSize = 1500
 
 // indexed returns an engine of a real Elasticsearch that holds the documents.
 func indexed(t *testing.T, reg *spi.Registry, docs []*spi.Document) (*Elastic, *elastic.Client) {
@@ -85,7 +85,7 @@ func ids(t *testing.T, e Engine, s *Search) []string {
 // TestElasticDifferential runs every expression of hot fields against Elasticsearch and on the documents themselves.
 func TestElasticDifferential(t *testing.T) {
 	reg := exprtest.Registry()
-	docs := exprtest.Documents(reg, compareDocuments)
+	docs := exprtest.Documents(reg, sampleSize)
 	engine, _ := indexed(t, reg, docs)
 	want := &reference{reg, docs}
 	compared := 0
@@ -181,12 +181,12 @@ func head[T any](s []T) []T { return s[:min(len(s), 5)] }
 
 func TestElasticSearch(t *testing.T) {
 	reg := exprtest.Registry()
-	docs := exprtest.Documents(reg, compareDocuments)
+	docs := exprtest.Documents(reg, sampleSize)
 	engine, _ := indexed(t, reg, docs)
 	compareSearches(t, reg, engine, &reference{reg, docs})
 
 	ctx := context.Background()
-	if n, err := engine.Total(ctx); n != compareDocuments || err != nil {
+	if n, err := engine.Total(ctx); n != sampleSize || err != nil {
 		t.Errorf("Total: %d, %v", n, err)
 	}
 	asked := []string{docs[7].String(spi.ID), "nothing", docs[3].String(spi.ID)}
