@@ -1,7 +1,7 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
-const server = process.env['WIRELAKE_URL'] ?? 'http://127.0.0.1:8005';
+const server = process.env.WIRELAKE_URL ?? 'http://127.0.0.1:8005';
 
 export default defineConfig({
   plugins: [react()],
@@ -9,6 +9,7 @@ export default defineConfig({
     target: 'es2022',
     // Fonts stay files of their own: they are cached for good and not needed to draw the first frame.
     assetsInlineLimit: 2048,
+    cssTarget: ['chrome123', 'firefox128', 'safari17.5'],
   },
   server: { proxy: { '/api': server } },
   preview: { proxy: { '/api': server } },

@@ -4,6 +4,8 @@ const grouped = new Intl.NumberFormat('en-US');
 
 export const formatCount = (n: number): string => grouped.format(n);
 
+export const countOf = (n: number, thing: string): string => `${formatCount(n)} ${thing}${n === 1 ? '' : 's'}`;
+
 /** `950`, `1.2k`, `34M` */
 export function formatShort(n: number): string {
   return scaled(n, ['', 'k', 'M', 'G', 'T', 'P'], '');

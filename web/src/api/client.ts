@@ -37,17 +37,17 @@ async function getJSON(path: string, signal: AbortSignal): Promise<unknown> {
     throw new ApiError(`The server answered ${response.status} without JSON: ${start || response.statusText}`, response.status);
   }
   // Arkime's way, which a proxy or `compat=200` may bring back: an error in an answer of 200.
-  const error = isObject(answer) ? text(answer['error']) : '';
+  const error = isObject(answer) ? text(answer.error) : '';
   if (!response.ok || error !== '') throw toError(answer, response.status);
   return answer;
 }
 
 function toError(answer: unknown, status: number): ApiError {
   if (!isObject(answer)) return new ApiError(`The server answered ${status}`, status);
-  const column = answer['column'];
-  const suggestion = answer['suggestion'];
+  const column = answer.column;
+  const suggestion = answer.suggestion;
   return new ApiError(
-    text(answer['error']) || `The server answered ${status}`,
+    text(answer.error) || `The server answered ${status}`,
     status,
     typeof column === 'number' && column >= 1 ? column : undefined,
     typeof suggestion === 'string' && suggestion !== '' ? suggestion : undefined,
@@ -58,26 +58,26 @@ export async function getFields(signal: AbortSignal): Promise<Field[]> {
   const answer = await getJSON('/api/fields', signal);
   if (!Array.isArray(answer)) throw new ApiError('The answer of /api/fields is not a list', 200);
   return answer.filter(isObject).map((f) => ({
-    friendlyName: text(f['friendlyName']) || text(f['exp']),
-    group: text(f['group']) || 'general',
-    help: text(f['help']),
-    exp: text(f['exp']),
-    dbField2: text(f['dbField2']) || text(f['dbField']),
-    type: text(f['type']),
-    aliases: strings(f['aliases']),
+    friendlyName: text(f.friendlyName) || text(f.exp),
+    group: text(f.group) || 'general',
+    help: text(f.help),
+    exp: text(f.exp),
+    dbField2: text(f.dbField2) || text(f.dbField),
+    type: text(f.type),
+    aliases: strings(f.aliases),
   }));
 }
 
 export async function getSessions(query: URLSearchParams, signal: AbortSignal): Promise<SessionsAnswer> {
   const answer = await getJSON(`/api/sessions?${query}`, signal);
   if (!isObject(answer)) throw new ApiError('The answer of /api/sessions is not an object', 200);
-  const data = Array.isArray(answer['data']) ? answer['data'] : [];
+  const data = Array.isArray(answer.data) ? answer.data : [];
   return {
-    data: data.filter((d): d is Doc => isObject(d) && typeof d['id'] === 'string' && typeof d['node'] === 'string'),
-    recordsTotal: number(answer['recordsTotal'], 0),
-    recordsFiltered: number(answer['recordsFiltered'], 0),
-    graph: isObject(answer['graph']) ? (answer['graph'] as Graph) : {},
-    warnings: strings(answer['warnings']),
+    data: data.filter((d): d is Doc => isObject(d) && typeof d.id === 'string' && typeof d.node === 'string'),
+    recordsTotal: number(answer.recordsTotal, 0),
+    recordsFiltered: number(answer.recordsFiltered, 0),
+    graph: isObject(answer.graph) ? (answer.graph as Graph) : {},
+    warnings: strings(answer.warnings),
   };
 }
 
@@ -93,31 +93,31 @@ export async function getSession(doc: Pick<Doc, 'id' | 'node'>, signal: AbortSig
 
 export async function getPackets(doc: Pick<Doc, 'id' | 'node'>, limit: number, signal: AbortSignal): Promise<PacketsAnswer> {
   const answer = await getJSON(`${sessionPath(doc)}/packets?base=hex&format=json&packets=${limit}`, signal);
-  if (!isObject(answer) || !Array.isArray(answer['packets'])) {
+  if (!isObject(answer) || !Array.isArray(answer.packets)) {
     throw new ApiError(`The answer has no packets of session ${doc.id}`, 200);
   }
-  const packets = answer['packets'].filter(isObject).map(toPacket);
+  const packets = answer.packets.filter(isObject).map(toPacket);
   return {
     packets,
-    total: number(answer['total'], packets.length),
-    truncated: answer['truncated'] === true,
-    warnings: strings(answer['warnings']),
+    total: number(answer.total, packets.length),
+    truncated: answer.truncated === true,
+    warnings: strings(answer.warnings),
   };
 }
 
 function toPacket(p: Json, index: number): Packet {
-  const bytes = decodeBase64(text(p['data']));
-  const offset = Math.min(number(p['payloadOffset'], 0), bytes.length);
+  const bytes = decodeBase64(text(p.data));
+  const offset = Math.min(number(p.payloadOffset, 0), bytes.length);
   return {
-    n: number(p['n'], index + 1),
-    time: number(p['time'], 0),
-    src: p['src'] === true,
-    length: number(p['length'], bytes.length),
-    captured: number(p['captured'], bytes.length),
+    n: number(p.n, index + 1),
+    time: number(p.time, 0),
+    src: p.src === true,
+    length: number(p.length, bytes.length),
+    captured: number(p.captured, bytes.length),
     bytes,
     payloadOffset: offset,
-    payloadLength: Math.min(number(p['payloadLength'], bytes.length - offset), bytes.length - offset),
-    summary: text(p['summary']),
+    payloadLength: Math.min(number(p.payloadLength, bytes.length - offset), bytes.length - offset),
+    summary: text(p.summary),
   };
 }
 

@@ -145,7 +145,7 @@ function isTyped(t: Token, caret: number): boolean {
 
 /** The UTF-16 range that the server's column (code points, from 1) points at: the token there, or one character. */
 export function errorRange(expression: string, column: number): [number, number] {
-  const before = [...expression].slice(0, column - 1).join('').length;
+  const before = Array.from(expression).slice(0, column - 1).join('').length;
   const start = Math.min(before, expression.length);
   const token = tokenize(expression).find((t) => t.start <= start && start < t.end);
   return [start, token ? token.end : Math.min(start + 1, expression.length)];

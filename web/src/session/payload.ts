@@ -45,7 +45,7 @@ export function asciiText(bytes: Uint8Array): string {
 export function utf8Text(bytes: Uint8Array): string {
   const text = new TextDecoder('utf-8').decode(bytes).replaceAll('\r\n', '\n');
   // Marks that turn the direction of text could make a payload read as what it is not.
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f\u0080-\u009f\u202a-\u202e\u2066-\u2069]/g, pictured); // eslint-disable-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f\u0080-\u009f\u202a-\u202e\u2066-\u2069]/g, pictured);  
 }
 
 function pictured(c: string): string {
