@@ -54,7 +54,6 @@ func TestMarks(t *testing.T) {
 		{"ipfix", UDP, 4739, zeros("\x00\x0a\x00\x14", 20)},
 		{"git", TCP, 9418, "0033git-upload-pack /project.git\x00host=example.org\x00"},
 		{"rsync", TCP, 873, "@RSYNCD: 31.0\n"},
-		{"http2", TCP, 80, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
 		{"jrmi", TCP, 1099, "JRMI\x00\x02K"},
 		{"bitcoin", TCP, 8333, zeros("\xf9\xbe\xb4\xd9version", 24)},
 		{"diameter", TCP, 3868, zeros("\x01\x00\x00\x14\x80\x00\x01\x01", 20)},

@@ -6,6 +6,7 @@ import "wirelake/internal/spi"
 // share a field the first declares it.
 func constructors() []func(*spi.Registry) Protocol {
 	return []func(*spi.Registry) Protocol{
+		newHTTP,
 		newTFTP,
 		newICMP,
 		newARP,

@@ -1,0 +1,161 @@
+package dissect
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"crypto/md5" //nolint:gosec // a file's name in indicator lists, not a protection
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+)
+
+// Limits of decoding compressed bodies: what is larger keeps the hashes of its
+// transferred form only. A bomb expands a thousandfold.
+const (
+	httpMaxEncoded = 256 << 10
+	httpMaxDecoded = 4 << 20
+)
+
+// httpEncoding is a content coding.
+type httpEncoding uint8
+
+const (
+	encodingNone httpEncoding = iota
+	encodingGzip
+	encodingDeflate
+)
+
+func encodingOf(value []byte) httpEncoding {
+	switch {
+	case bytes.EqualFold(value, []byte("gzip")), bytes.EqualFold(value, []byte("x-gzip")):
+		return encodingGzip
+	case bytes.EqualFold(value, []byte("deflate")):
+		return encodingDeflate
+	}
+	return encodingNone
+}
+
+// httpBody hashes a body as it streams by. One serves all bodies of a direction.
+type httpBody struct {
+	md5, sha256 hash.Hash
+	n           int64
+	head        []byte // the first bytes, for the kind of body and the request's text
+	encoded     []byte // all bytes of a compressed body, while they are few
+	lost        bool   // some bytes are missing
+	active      bool
+}
+
+func (h *http) bodyBegin(d *httpDir) {
+	if d.body == nil {
+		d.body = &httpBody{md5: md5.New(), sha256: sha256.New()} //nolint:gosec // see above
+	}
+	b := d.body
+	b.md5.Reset()
+	b.sha256.Reset()
+	b.n, b.lost, b.active = 0, false, true
+	b.head, b.encoded = b.head[:0], b.encoded[:0]
+}
+
+func (h *http) bodyBytes(d *httpDir, p []byte) {
+	b := d.body
+	if b == nil || !b.active || len(p) == 0 {
+		return
+	}
+	if len(b.head) < httpRequestBody {
+		b.head = append(b.head, p[:min(len(p), httpRequestBody-len(b.head))]...)
+	}
+	if d.encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded {
+		b.encoded = append(b.encoded, p...)
+	}
+	b.n += int64(len(p))
+	if !b.lost {
+		b.md5.Write(p)    //nolint:errcheck // a hash never fails
+		b.sha256.Write(p) //nolint:errcheck // a hash never fails
+	}
+}
+
+// dropBody gives the body's hashes up: bytes of it are missing.
+func (h *http) dropBody(d *httpDir) {
+	if d.body != nil {
+		d.body.lost = true
+	}
+}
+
+// bodyEnd notes a body and makes the direction ready for the next message.
+// complete says that its end was seen.
+func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
+	d := &h.dirs[dir]
+	b := d.body
+	request, encoding := d.status == 0, d.encoding
+	d.reset()
+	if b == nil || !b.active || b.n == 0 {
+		return
+	}
+	b.active = false
+	if m := magic(b.head); m != "" {
+		s.Doc.AddString(h.p.bodyMagic, m)
+	}
+	if request {
+		s.Doc.AddBytes(h.p.requestBody, b.head)
+	}
+	if b.lost || !complete {
+		return
+	}
+	s.Doc.AddString(h.p.md5, hexSum(b.md5))
+	s.Doc.AddString(h.p.sha256, hexSum(b.sha256))
+	if encoding != encodingNone && b.n == int64(len(b.encoded)) {
+		h.decoded(s, b, encoding)
+	}
+}
+
+func hexSum(h hash.Hash) string {
+	var buf [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(buf[:0]))
+}
+
+// decoded notes the body with its content coding undone. A body that is not what
+// its header says, or expands too far, is left at its transferred form.
+func (h *http) decoded(s *Session, b *httpBody, encoding httpEncoding) {
+	var r io.Reader
+	var err error
+	switch encoding {
+	case encodingGzip:
+		r, err = gzip.NewReader(bytes.NewReader(b.encoded))
+	case encodingDeflate:
+		// RFC 9110 section 8.4.1.2: zlib; some servers send bare deflate.
+		if r, err = zlib.NewReader(bytes.NewReader(b.encoded)); err != nil {
+			r, err = flate.NewReader(bytes.NewReader(b.encoded)), nil
+		}
+	}
+	if err != nil {
+		return
+	}
+	b.md5.Reset()
+	b.sha256.Reset()
+	head := &headWriter{limit: magicBytes}
+	n, err := io.Copy(io.MultiWriter(b.md5, b.sha256, head), io.LimitReader(r, httpMaxDecoded+1))
+	if err != nil || n > httpMaxDecoded {
+		return
+	}
+	if m := magic(head.b); m != "" {
+		s.Doc.AddString(h.p.decodedMagic, m)
+	}
+	s.Doc.AddString(h.p.decodedMD5, hexSum(b.md5))
+	s.Doc.AddString(h.p.decodedSHA256, hexSum(b.sha256))
+}
+
+// headWriter keeps the first bytes written to it.
+type headWriter struct {
+	b     []byte
+	limit int
+}
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	if room := w.limit - len(w.b); room > 0 {
+		w.b = append(w.b, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,317 @@
+package dissect
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// startLine reads a request line from the client or a status line from the server.
+func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
+	if bytes.HasPrefix(line, []byte("HTTP/")) {
+		return h.statusLine(s, dir, line)
+	}
+	method, rest, ok := bytes.Cut(line, []byte(" "))
+	if !ok || !isToken(method) {
+		return false
+	}
+	target, version, ok := cutLast(rest, ' ')
+	if !ok || !bytes.HasPrefix(version, []byte("HTTP/")) || len(version) > 8 {
+		return false
+	}
+	d := &h.dirs[dir]
+	d.reset()
+	d.state, d.length = httpHeaders, -1
+	h.request = httpRequest{method: string(method), target: append(h.request.target[:0], bytes.TrimSpace(target)...), host: h.request.host[:0]}
+	s.Doc.AddBytes(h.p.method, method)
+	if f, ok := h.p.methods[h.request.method]; ok {
+		s.Doc.AddCount(f, 1)
+	}
+	s.Doc.AddBytes(h.p.version[Client], version[5:])
+	return true
+}
+
+func (h *http) statusLine(s *Session, dir Dir, line []byte) bool {
+	version, rest, ok := bytes.Cut(line[5:], []byte(" "))
+	rest = bytes.TrimLeft(rest, " ")
+	if !ok || len(rest) < 3 || len(version) > 3 {
+		return false
+	}
+	code, err := strconv.Atoi(string(rest[:3]))
+	if err != nil || code < 100 {
+		return false
+	}
+	d := &h.dirs[dir]
+	d.reset()
+	d.state, d.length, d.status = httpHeaders, -1, code
+	s.Doc.AddInt(h.p.status, int64(code))
+	s.Doc.AddBytes(h.p.version[Server], version)
+	return true
+}
+
+func cutLast(b []byte, sep byte) (before, after []byte, ok bool) {
+	if i := bytes.LastIndexByte(b, sep); i >= 0 {
+		return b[:i], b[i+1:], true
+	}
+	return b, nil, false
+}
+
+// isToken reports whether b looks like a method: up to 24 upper-case letters, '-' and '_'.
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(b) > 0 && len(b) <= 24
+}
+
+// header reads a header line.
+func (h *http) header(s *Session, dir Dir, line []byte) {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok || len(name) == 0 || len(name) > 256 {
+		return
+	}
+	var lower [256]byte
+	n := copy(lower[:], name)
+	for i, c := range lower[:n] {
+		if c >= 'A' && c <= 'Z' {
+			lower[i] = c + 0x20
+		}
+	}
+	name = bytes.TrimSpace(lower[:n])
+	value = bytes.TrimSpace(value)
+
+	d := &h.dirs[dir]
+	side := dir
+	if d.status != 0 {
+		side = Server // what a message is decides, whoever began the session
+	} else {
+		side = Client
+	}
+	use := h.p.asks[side][string(name)]
+	s.Doc.AddBytes(h.p.header[side], name)
+	if !use.alone() {
+		s.Doc.AddBytes(h.p.headerField[side], name)
+		s.Doc.AddString(h.p.headerValue[side], strings.ToLower(string(value)))
+	}
+	switch use {
+	case useHost:
+		h.request.host = append(h.request.host[:0], value...)
+		h.request.hasHost = true
+	case useUserAgent:
+		s.Doc.AddBytes(h.p.userAgent, value)
+	case useReferer:
+		s.Doc.AddBytes(h.p.referer, value)
+	case useLocation:
+		s.Doc.AddBytes(h.p.location, value)
+	case useAuthorization:
+		h.authorization(s, value)
+	case useForwarded:
+		for part := range bytes.SplitSeq(value, []byte(",")) {
+			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
+				s.Doc.AddIP(h.p.xffIP, a)
+			}
+		}
+	case useCookie:
+		for part := range bytes.SplitSeq(value, []byte(";")) {
+			k, v, _ := bytes.Cut(bytes.TrimSpace(part), []byte("="))
+			if len(k) > 0 {
+				s.Doc.AddBytes(h.p.cookieKey, k)
+			}
+			if len(v) > 0 {
+				s.Doc.AddBytes(h.p.cookieValue, v)
+			}
+		}
+	case useLength:
+		if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 {
+			d.length = n
+		}
+	case useTransfer:
+		d.chunked = hasSuffixFold(value, "chunked")
+	case useEncoding:
+		d.encoding = encodingOf(value)
+	case useUpgrade:
+		d.upgrade = bytes.EqualFold(value, []byte("websocket"))
+	}
+}
+
+func hasSuffixFold(b []byte, lower string) bool {
+	return len(b) >= len(lower) && bytes.EqualFold(b[len(b)-len(lower):], []byte(lower))
+}
+
+// authorization reads the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
+func (h *http) authorization(s *Session, value []byte) {
+	s.Doc.AddBytes(h.p.authorization, value)
+	scheme, rest, _ := bytes.Cut(value, []byte(" "))
+	s.Doc.AddString(h.p.authType, string(scheme))
+	switch strings.ToLower(string(scheme)) {
+	case "basic":
+		text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(rest)))
+		if err != nil {
+			return
+		}
+		if user, _, ok := bytes.Cut(text, []byte(":")); ok && len(user) > 0 {
+			s.Doc.AddBytes(h.p.user, user)
+		}
+	case "digest":
+		_, after, ok := bytes.Cut(rest, []byte(`username="`))
+		if user, _, closed := bytes.Cut(after, []byte(`"`)); ok && closed && len(user) > 0 {
+			s.Doc.AddBytes(h.p.user, user)
+		}
+	}
+}
+
+// headersEnd acts on a complete head. It returns true when the rest of the
+// session is another protocol's.
+func (h *http) headersEnd(s *Session, dir Dir) bool {
+	d := &h.dirs[dir]
+	if d.status == 0 {
+		return h.requestEnd(s, d)
+	}
+	kind := byte(pendingPlain)
+	if len(h.pending) > 0 {
+		kind = h.pending[0]
+		if d.status >= 200 || d.status == 101 { // other 1xx go before the response
+			h.pending = h.pending[1:]
+		}
+	}
+	switch {
+	case d.status == 101 && d.upgrade && h.upgrade:
+		s.Handover("websocket")
+		return true
+	case d.status == 101 && s.set.byName["http2"] != nil && !d.upgrade:
+		s.Handover("http2")
+		return true
+	case kind == pendingConnect && d.status/100 == 2:
+		s.Handover("")
+		return true
+	case kind == pendingHead || d.status/100 == 1 || d.status == 204 || d.status == 304:
+		d.reset() // no body, whatever the headers say (RFC 9112 section 6.3)
+	case d.chunked:
+		d.state = httpChunkSize
+		h.bodyBegin(d)
+	case d.length == 0:
+		d.reset()
+	case d.length > 0:
+		d.state, d.remaining = httpBodyLength, d.length
+		h.bodyBegin(d)
+	default:
+		d.state = httpBodyClose
+		h.bodyBegin(d)
+	}
+	return false
+}
+
+// requestEnd notes what a complete request asks for.
+func (h *http) requestEnd(s *Session, d *httpDir) bool {
+	h.target(s)
+	kind := byte(pendingPlain)
+	switch h.request.method {
+	case "HEAD":
+		kind = pendingHead
+	case "CONNECT":
+		kind = pendingConnect
+	case "PRI": // the connection preface of HTTP/2 (RFC 9113 section 3.4): its second half and frames follow
+		s.Handover("http2")
+		return true
+	}
+	if len(h.pending) < httpMaxPending {
+		h.pending = append(h.pending, kind)
+	}
+	h.upgrade = h.upgrade || d.upgrade
+	switch {
+	case d.chunked:
+		d.state = httpChunkSize
+		h.bodyBegin(d)
+	case d.length > 0:
+		d.state, d.remaining = httpBodyLength, d.length
+		h.bodyBegin(d)
+	default:
+		d.reset()
+	}
+	return false
+}
+
+// target notes host, URI, path and query of a complete request.
+func (h *http) target(s *Session) {
+	r := &h.request
+	host := r.host
+	if r.hasHost {
+		s.Doc.AddBytes(h.p.host, host)
+		if i := bytes.LastIndexByte(host, ':'); i > 0 && bytes.IndexByte(host, ']') < i {
+			s.Doc.AddBytes(h.p.host, host[:i])
+		}
+	}
+	target := r.target
+	if i := bytes.Index(target, []byte("://")); i > 0 && i < 8 { // absolute form, as to proxies
+		target = target[i+3:]
+		host = nil
+		if name, _, _ := bytes.Cut(target, []byte("/")); !r.hasHost {
+			s.Doc.AddBytes(h.p.host, name)
+		}
+	}
+	var path []byte
+	switch {
+	case len(target) > 0 && target[0] == '/':
+		s.Doc.AddString(h.p.uri, string(host)+string(target))
+		path = target
+	default:
+		s.Doc.AddBytes(h.p.uri, target)
+		if i := bytes.IndexByte(target, '/'); i >= 0 && host == nil {
+			path = target[i:]
+		}
+	}
+	if path == nil {
+		return
+	}
+	path, query, _ := bytes.Cut(path, []byte("?"))
+	s.Doc.AddBytes(h.p.path, path)
+	if name := httpService(strings.ToLower(string(path[:min(len(path), 128)]))); name != "" {
+		s.AddProtocol(name)
+	}
+	for part := range bytes.SplitSeq(query, []byte("&")) {
+		k, v, _ := bytes.Cut(part, []byte("="))
+		if len(k) > 0 {
+			s.Doc.AddBytes(h.p.key, percentDecode(k))
+		}
+		if len(v) > 0 {
+			s.Doc.AddBytes(h.p.value, percentDecode(v))
+		}
+	}
+}
+
+// percentDecode undoes percent-encoding (RFC 3986 section 2.1); what is not valid stays as it is.
+func percentDecode(b []byte) []byte {
+	if bytes.IndexByte(b, '%') < 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '%' && i+2 < len(b) {
+			hi, lo := unhex(b[i+1]), unhex(b[i+2])
+			if hi < 16 && lo < 16 {
+				out = append(out, hi<<4|lo)
+				i += 2
+				continue
+			}
+		}
+		out = append(out, b[i])
+	}
+	return out
+}
+
+// unhex returns the value of a hex digit, 255 for anything else.
+func unhex(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}

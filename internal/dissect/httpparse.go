@@ -1,0 +1,229 @@
+package dissect
+
+import "bytes"
+
+// Limits of reading HTTP.
+const (
+	httpMaxLine     = 64 << 10 // longest start line or header line; servers take 8 to 64 KiB
+	httpMaxHeaders  = 256      // headers of one message that are noted; servers take 100
+	httpMaxPending  = 256      // requests whose method is kept until their response
+	httpRequestBody = 2000     // bytes kept of a request's body
+)
+
+// httpState is what a direction reads next.
+type httpState uint8
+
+const (
+	httpStart httpState = iota
+	httpHeaders
+	httpBodyLength // bytes left are in remaining
+	httpBodyClose  // until the connection ends
+	httpChunkSize
+	httpChunkData
+	httpChunkEnd // the line end behind a chunk
+	httpTrailers
+	httpEnded // not HTTP, or lost
+)
+
+// http is the state of one session.
+type http struct {
+	Base
+	p       *httpProtocol
+	dirs    [2]httpDir
+	pending []byte // what a response must know of its request, oldest first
+	upgrade bool   // a request asked for WebSocket
+	request httpRequest
+}
+
+// What a response must know of its request.
+const (
+	pendingPlain   = 0
+	pendingHead    = 1 // a response to HEAD has no body
+	pendingConnect = 2 // a 2xx response to CONNECT starts a tunnel
+)
+
+// httpRequest is the request line at hand, until its headers are complete.
+type httpRequest struct {
+	method  string
+	target  []byte
+	host    []byte
+	hasHost bool
+}
+
+// httpDir is the state of one direction.
+type httpDir struct {
+	state     httpState
+	scanned   int // bytes of the unfinished line that hold no line end
+	remaining int64
+	headers   int // of the message at hand
+	length    int64
+	chunked   bool
+	encoding  httpEncoding
+	upgrade   bool // this message has Upgrade: websocket
+	status    int
+	body      *httpBody
+}
+
+// Parse implements Parser.
+func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	d := &h.dirs[dir]
+	n := 0
+	for n < len(b) {
+		switch d.state {
+		case httpEnded:
+			return len(b), DirDone
+		case httpBodyLength, httpChunkData:
+			m := int(min(d.remaining, int64(len(b)-n)))
+			h.bodyBytes(d, b[n:n+m])
+			n += m
+			d.remaining -= int64(m)
+			if d.remaining == 0 {
+				if d.state == httpChunkData {
+					d.state = httpChunkEnd
+				} else {
+					h.bodyEnd(s, dir, true)
+				}
+			}
+			continue
+		case httpBodyClose:
+			h.bodyBytes(d, b[n:])
+			return len(b), More
+		}
+		// All else is lines.
+		i := bytes.IndexByte(b[n+d.scanned:], '\n')
+		if i < 0 {
+			d.scanned = len(b) - n
+			if d.scanned > httpMaxLine {
+				d.state = httpEnded
+				return len(b), DirDone
+			}
+			return n, More
+		}
+		end := n + d.scanned + i
+		d.scanned = 0
+		line := b[n:end]
+		if len(line) > 0 && line[len(line)-1] == '\r' {
+			line = line[:len(line)-1]
+		}
+		n = end + 1
+		if h.line(s, dir, line) {
+			return n, Done // handed over
+		}
+	}
+	return n, More
+}
+
+// line reads a line of the direction's state. It returns true when the rest of
+// the session is another protocol's.
+func (h *http) line(s *Session, dir Dir, line []byte) bool {
+	d := &h.dirs[dir]
+	switch d.state {
+	case httpStart:
+		if len(line) == 0 {
+			return false // empty lines before a message are skipped (RFC 9112 section 2.2)
+		}
+		if !h.startLine(s, dir, line) {
+			d.state = httpEnded
+		}
+	case httpHeaders:
+		if len(line) == 0 {
+			return h.headersEnd(s, dir)
+		}
+		if d.headers++; d.headers <= httpMaxHeaders {
+			h.header(s, dir, line)
+		}
+	case httpChunkSize:
+		size, ok := chunkSize(line)
+		switch {
+		case !ok:
+			h.dropBody(d)
+			d.state = httpEnded
+		case size == 0:
+			d.state = httpTrailers
+		default:
+			d.remaining, d.state = size, httpChunkData
+		}
+	case httpChunkEnd:
+		d.state = httpChunkSize
+		if len(line) != 0 {
+			h.dropBody(d)
+			d.state = httpEnded
+		}
+	case httpTrailers:
+		if len(line) == 0 {
+			h.bodyEnd(s, dir, true)
+		}
+	}
+	return false
+}
+
+// chunkSize reads the line in front of a chunk: hex digits, then extensions.
+func chunkSize(line []byte) (int64, bool) {
+	var n int64
+	i := 0
+	for ; i < len(line) && i < 15; i++ {
+		c := line[i] | 0x20
+		switch {
+		case c >= '0' && c <= '9' && line[i] < 0x40:
+			n = n<<4 | int64(c-'0')
+		case c >= 'a' && c <= 'f':
+			n = n<<4 | int64(c-'a'+10)
+		default:
+			return n, i > 0
+		}
+	}
+	return n, i > 0 && i < 15
+}
+
+// Gap implements Parser. A body of known length survives it without its hash;
+// anywhere else the place in the stream is lost.
+func (h *http) Gap(_ *Session, dir Dir, missing int) Status {
+	d := &h.dirs[dir]
+	d.scanned = 0
+	h.dropBody(d)
+	switch {
+	case (d.state == httpBodyLength || d.state == httpChunkData) && int64(missing) < d.remaining:
+		d.remaining -= int64(missing)
+	case d.state == httpBodyLength && int64(missing) == d.remaining:
+		d.reset()
+	case d.state == httpBodyClose:
+	default:
+		d.state = httpStart // the next line may be a message's first; if not, the direction ends
+	}
+	return More
+}
+
+// Datagram implements Parser: over SCTP the messages of a direction form one stream.
+func (h *http) Datagram(s *Session, dir Dir, b []byte) Status {
+	if s.Transport != SCTP {
+		return Done
+	}
+	n, st := h.Parse(s, dir, b)
+	if st == More && n < len(b) {
+		h.dirs[dir].scanned = 0 // lines that span messages are lost
+	}
+	return st
+}
+
+// End implements Parser. A body that ends with the connection ends here.
+func (h *http) End(s *Session, final bool) {
+	if !final {
+		return
+	}
+	for dir := range h.dirs {
+		d := &h.dirs[dir]
+		if d.body == nil {
+			continue
+		}
+		if d.state == httpBodyClose {
+			h.bodyEnd(s, Dir(dir), true)
+		} else {
+			h.bodyEnd(s, Dir(dir), false)
+		}
+	}
+}
+
+// reset makes the direction ready for the next message.
+func (d *httpDir) reset() {
+	*d = httpDir{body: d.body}
+}
