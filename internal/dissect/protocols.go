@@ -20,5 +20,6 @@ func constructors() []func(*spi.Registry) Protocol {
 		newLLMNR,
 		newTLS,
 		newSSH,
+		newSMTP,
 	}
 }

@@ -1,0 +1,61 @@
+package dissect
+
+import (
+	"strings"
+	"testing"
+)
+
+func smtpFlights() []flight {
+	return []flight{
+		{Server, []byte("220 mx.example.org ESMTP\r\n")},
+		{Client, []byte("EHLO Client.example.com\r\n")},
+		{Server, []byte("250-mx.example.org\r\n250 AUTH PLAIN\r\n")},
+		{Client, []byte("AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n")},
+		{Server, []byte("235 ok\r\n")},
+		{Client, []byte("MAIL FROM:<Alice@example.com> SIZE=10\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n")},
+		{Server, []byte("250 ok\r\n250 ok\r\n354 go\r\n")},
+		{Client, []byte("Received: from a.example.net ([192.0.2.9]) by b.example.net; now\r\nFrom: \"A, B\" <alice@example.com>\r\nTo: bob@example.org, Carol <carol@example.org>\r\n" +
+			"Subject: =?utf-8?B?R3LDvMOfZQ==?= to\r\n all\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\nX-Thing: y\r\n\r\n" +
+			"--x\r\nContent-Type: text/plain\r\n\r\n..hello\r\n--x\r\nContent-Type: application/zip; name=\"a.zip\"\r\nContent-Transfer-Encoding: base64\r\n\r\nUEsD\r\nBA==\r\n--x--\r\n.\r\n")},
+		{Server, []byte("250 queued\r\n")},
+		{Client, []byte("QUIT\r\n")},
+	}
+}
+
+func TestSMTP(t *testing.T) {
+	got := streamDocument(New(), smtpFlights())
+	for _, want := range []string{
+		`"smtpHello":["client.example.com"]`, `"user":["alice"]`, `"smtp:authplain"`, `"smtp:statuscode:250"`,
+		`"src":["alice@example.com"]`, `"dst":["bob@example.org","carol@example.org"]`, `"subject":["Grüße to all"]`,
+		`"host":["a.example.net","b.example.net"]`, `"ip":["192.0.2.9"]`, `"id":["1@example.com"]`, `"filename":["a.zip"]`,
+		`"headerField":["x-thing"]`, `"bodyMagic":["application/zip"]`,
+		`"md5":["10893fd7cff66dca193f658ca9438d15"]`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s in it", got, want)
+		}
+	}
+}
+
+func TestSMTPStartTLS(t *testing.T) {
+	flights := append([]flight{
+		{Server, []byte("220 mx.example.org ESMTP\r\n")}, {Client, []byte("EHLO a\r\n")}, {Server, []byte("250 STARTTLS\r\n")},
+		{Client, []byte("STARTTLS\r\n")}, {Server, []byte("220 go\r\n")},
+	}, handshake(t, 0x0303)...)
+	got := streamDocument(New(), flights)
+	for _, want := range []string{`"smtp:starttls"`, `"protocol":["smtp","tls"]`, `"version":["TLSv1.2"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s in it", got, want)
+		}
+	}
+}
+
+func FuzzSMTP(f *testing.F) {
+	set := New()
+	for _, fl := range smtpFlights() {
+		f.Add(uint8(fl.dir), fl.b)
+	}
+	f.Fuzz(func(_ *testing.T, dir uint8, b []byte) {
+		streamDocument(set, []flight{{Server, []byte("220 SMTP\r\n")}, {Client, []byte("DATA\r\n")}, {Dir(dir & 1), b}, {Dir(dir & 1), b}})
+	})
+}
