@@ -120,7 +120,9 @@ setup_web() {
 setup_sample() {
 	apt_install nginx=nginx-light dnsmasq=dnsmasq-base sshd=openssh-server ssh=openssh-client dig=bind9-dnsutils \
 		ping=iputils-ping tcpdump=tcpdump ip=iproute2 curl=curl wget=wget openssl=openssl swaks=swaks \
-		udhcpc=udhcpc chronyd=chrony aiosmtpd=python3-aiosmtpd
+		ethtool=ethtool udhcpc=udhcpc chronyd=chrony aiosmtpd=python3-aiosmtpd
+	# What swaks loads at run time for TLS and IPv6.
+	perl -MNet::SSLeay -MIO::Socket::INET6 -e1 2>/dev/null || apt_install none=libnet-ssleay-perl none=libio-socket-inet6-perl
 }
 
 [ $# -gt 0 ] || set -- packages minio elasticsearch venv lint web
