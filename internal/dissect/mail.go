@@ -86,7 +86,7 @@ func (m *mailMessage) line(s *Session, b []byte) {
 	}
 	if len(b) > 0 && (b[0] == ' ' || b[0] == '\t') && m.name != "" {
 		if len(m.value)+len(b) < maxMailHeader {
-			m.value = append(m.value, b...)
+			m.value = append(append(m.value, ' '), b[1:]...) // a tab reads as a space
 		}
 		return
 	}

@@ -165,17 +165,26 @@ func md5Hex(text string) string {
 
 // serverHello reads a ServerHello (RFC 8446 section 4.1.3) and files its JA3S.
 func (t *tls) serverHello(s *Session, b []byte) {
-	if len(b) < 35 || len(b) < 35+int(b[34])+3 {
+	r := tlsReader{b: b}
+	version := uint16(r.uint16()) //nolint:gosec // two bytes
+	r.take(32)                    // random
+	// Drafts of TLS 1.3 before 22 had neither session id nor compression.
+	old := version>>8 == 0x7f && version&0xff < 22
+	var id []byte
+	if !old {
+		id = r.vector8()
+	}
+	cipher := uint16(r.uint16()) //nolint:gosec // two bytes
+	if !old {
+		r.take(1) // compression
+	}
+	if r.bad {
 		return
 	}
-	version := binary.BigEndian.Uint16(b)
-	id := b[35 : 35+int(b[34])]
-	rest := b[35+len(id):]
-	cipher := binary.BigEndian.Uint16(rest)
 	text := append(strconv.AppendUint(nil, uint64(version), 10), ',')
 	text = append(strconv.AppendUint(text, uint64(cipher), 10), ',')
 	chosen, first := version, true
-	for e := range tlsExtensions(rest[3:]) {
+	for e := range tlsExtensions(r.b) {
 		if !first {
 			text = append(text, '-')
 		}
