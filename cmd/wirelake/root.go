@@ -30,6 +30,7 @@ const (
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newConfigCommand(a),
+		newSPICommand(a),
 		newVersionCommand(a),
 	}
 }

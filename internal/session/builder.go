@@ -229,7 +229,8 @@ func (b *Builder) expire(nanos int64) {
 // shrink saves the flows idle longest until a tenth of the budget is free, all
 // but the flow at hand.
 func (b *Builder) shrink() {
-	for f := b.list.next; f != b.list.prev && b.memory > int64(b.cfg.MemoryBytes)/10*9; f = b.list.next {
+	budget := int64(b.cfg.MemoryBytes)
+	for f := b.list.next; f != b.list.prev && b.memory > budget/10*9; f = b.list.next {
 		b.early++
 		b.close(f)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"wirelake/internal/config"
-	"wirelake/internal/dissect"
 )
 
 // Config says when sessions end and what they may cost. Start from DefaultConfig.
@@ -16,28 +15,28 @@ type Config struct {
 	File   string // path of the imported capture; "" leaves it out
 
 	TCPIdle     time.Duration `koanf:"tcp_idle" help:"a TCP session ends after so long without a packet"`
-	UDPIdle     time.Duration `koanf:"udp_idle" help:"a UDP session ends after so long without a packet"`
-	SCTPIdle    time.Duration `koanf:"sctp_idle" help:"a SCTP session ends after so long without a packet"`
-	ICMPIdle    time.Duration `koanf:"icmp_idle" help:"an ICMP session ends after so long without a packet"`
-	ESPIdle     time.Duration `koanf:"esp_idle" help:"an ESP or AH session ends after so long without a packet"`
-	OtherIdle   time.Duration `koanf:"other_idle" help:"any other session ends after so long without a packet"`
-	TCPCloseLag time.Duration `koanf:"tcp_close_lag" help:"packets so long after RST or both FINs still belong to the session"`
+	UDPIdle     time.Duration `koanf:"udp_idle" help:"the same for UDP"`
+	SCTPIdle    time.Duration `koanf:"sctp_idle" help:"the same for SCTP"`
+	ICMPIdle    time.Duration `koanf:"icmp_idle" help:"the same for ICMP and ICMPv6"`
+	ESPIdle     time.Duration `koanf:"esp_idle" help:"the same for ESP and AH"`
+	OtherIdle   time.Duration `koanf:"other_idle" help:"the same for everything else"`
+	TCPCloseLag time.Duration `koanf:"tcp_close_lag" help:"packets so soon after a RST or both FINs still belong to the session"`
 
-	SegmentAge     time.Duration `koanf:"segment_age" help:"an open TCP session is saved in part after so long"`
+	SegmentAge     time.Duration `koanf:"segment_age" help:"an open TCP session is saved in part when a packet comes so long after the part began"`
 	SegmentPackets int           `koanf:"segment_packets" help:"any session is saved in part after so many packets"`
 
-	// Disorder is how much earlier than the latest packet of the lane a packet may
-	// come: flows are closed for being idle only that much later.
+	// Sessions are closed for being idle only Disorder later than their time, so
+	// that the result does not depend on when Advance was called.
 	Disorder time.Duration `koanf:"disorder" help:"how much earlier than the latest packet of its lane a packet may come"`
 
-	ReassemblyBytes config.Size    `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
-	MemoryBytes     config.Size    `koanf:"memory_bytes" help:"memory of a lane's open sessions; past it the idle longest are saved early"`
-	Limits          dissect.Limits // what one session may cost in dissection
+	ReassemblyBytes config.Size `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
+	BufferBytes     config.Size `koanf:"buffer_bytes" help:"bytes that the dissectors of one session may hold back"`
+	MemoryBytes     config.Size `koanf:"memory_bytes" help:"for all open sessions of a lane; past it those idle longest are saved early"`
 
 	// Reference writes documents as Arkime 6.7.1 does where we differ on purpose:
 	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN, and the outer MAC
 	// addresses of source and destination change places.
-	Reference bool
+	Reference bool `koanf:"reference" help:"write documents with the quirks of Arkime 6.7.1 (docs/dissectors.md)"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -48,8 +47,7 @@ func DefaultConfig() Config {
 		TCPCloseLag: 5 * time.Second,
 		SegmentAge:  480 * time.Second, SegmentPackets: 10000,
 		Disorder:        5 * time.Second,
-		ReassemblyBytes: 256 << 10, MemoryBytes: 512 << 20,
-		Limits: dissect.DefaultLimits(),
+		ReassemblyBytes: 256 << 10, BufferBytes: 1 << 20, MemoryBytes: 512 << 20,
 	}
 }
 
@@ -77,10 +75,10 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("reassembly_bytes: %d is under %d, one full window", c.ReassemblyBytes, minReassembly))
 	}
 	if c.MemoryBytes < minMemory {
-		errs = append(errs, fmt.Errorf("memory_bytes: %d is under %d", c.MemoryBytes, int64(minMemory)))
+		errs = append(errs, fmt.Errorf("memory_bytes: %d is under %d", c.MemoryBytes, minMemory))
 	}
-	if c.Limits.Buffer < minReassembly {
-		errs = append(errs, fmt.Errorf("session_buffer: %d is under %d", c.Limits.Buffer, minReassembly))
+	if c.BufferBytes < minReassembly {
+		errs = append(errs, fmt.Errorf("buffer_bytes: %d is under %d", c.BufferBytes, minReassembly))
 	}
 	return errors.Join(errs...)
 }

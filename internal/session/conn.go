@@ -46,7 +46,7 @@ func (b *Builder) connOf(f *flow) *conn {
 		return f.conn
 	}
 	c := b.newConn()
-	c.s.Begin(b.set, b.cfg.Limits, c.doc)
+	c.s.Begin(b.set, dissect.Limits{Buffer: int(b.cfg.BufferBytes)}, c.doc)
 	s := &c.s
 	src, dst := f.key.Src(f.client), f.key.Dst(f.client)
 	s.Src, s.SrcPort = src.Addr(), src.Port()

@@ -90,6 +90,9 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 		b.writeTCP(w, f)
 	}
 	writeProtocols(doc, f)
+	if doc.Truncated() {
+		w.str(spi.Tags, "spi-truncated") // past the limits that cut the rest
+	}
 	b.out = Session{
 		Doc: doc, Key: f.key, ID: id, RootID: root, Segment: f.segments, Final: final,
 		First: first, Last: f.last, Ranges: f.seg.ranges,

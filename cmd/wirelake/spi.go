@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"wirelake/internal/dissect"
+	"wirelake/internal/packet"
+	"wirelake/internal/pcapfile"
+	"wirelake/internal/session"
+)
+
+// spiAdvance is the lane time between looks for sessions that have ended.
+const spiAdvance = 10e9
+
+func newSPICommand(a *app) *cobra.Command {
+	var o spiOptions
+	cmd := &cobra.Command{
+		Use:   "spi FILE...",
+		Short: "Print the session documents of capture files; nothing is stored",
+		Long: `spi dissects capture files (pcap or pcapng; gz, zst and xz are opened) and prints
+their sessions as JSON: an object with the array "sessions3", whose elements have
+the document as "body". A file name of - reads standard input.
+
+Documents are those that the compactor stores, with the quirks of Arkime 6.7.1
+unless --reference=false; they lack the positions of packets.`,
+		Example: `  wirelake spi capture.pcap | jq '.sessions3[].body["source.ip"]'
+  wirelake spi --jsonl big.pcapng.zst | grep example.org`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.spi(cmd.Context(), args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.discard, "discard", false, "build all documents and print nothing, to measure")
+	f.BoolVar(&o.lines, "jsonl", false, "print one document a line")
+	f.BoolVar(&o.reference, "reference", true, "write documents as Arkime 6.7.1 does where wirelake differs on purpose")
+	return cmd
+}
+
+type spiOptions struct{ discard, lines, reference bool }
+
+// spi prints the sessions of the files. A damaged file is told of on standard
+// error, and what can be read of it is still printed.
+func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
+	set := dissect.New()
+	w := bufio.NewWriterSize(a.stdout, 1<<16)
+	p := &spiPrinter{w: w, o: o}
+	p.begin()
+	var errs []error
+	for _, name := range files {
+		cfg := session.DefaultConfig()
+		cfg.Reference = o.reference
+		cfg.File = name
+		if err := a.spiFile(ctx, set, cfg, name, p); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	p.end()
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print sessions: %w", err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) spiFile(ctx context.Context, set *dissect.Set, cfg session.Config, name string, out *spiPrinter) (err error) {
+	in := a.stdin
+	if name != "-" {
+		f, err := os.Open(filepath.Clean(name))
+		if err != nil {
+			return err
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		in = f
+	} else {
+		cfg.File = ""
+	}
+	r, err := pcapfile.NewReader(in, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+
+	// As in an import, packets of different interfaces never share a session.
+	var lanes []*spiLane
+	var rec pcapfile.Record
+	var damage error
+	for n := 0; ; n++ {
+		if n&0xfff == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := r.Next(&rec)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			var cut *pcapfile.TruncatedError
+			var corrupt *pcapfile.CorruptError
+			if !errors.As(err, &cut) && !errors.As(err, &corrupt) {
+				damage = errors.Join(damage, err)
+				break
+			}
+			damage = err // the last one stands for all
+			continue
+		}
+		for rec.Interface >= len(lanes) {
+			lanes = append(lanes, nil)
+		}
+		if lanes[rec.Interface] == nil {
+			lanes[rec.Interface] = newSPILane(set, cfg, r.Interfaces()[rec.Interface].LinkType, out)
+		}
+		lanes[rec.Interface].take(&rec)
+	}
+	for _, l := range lanes {
+		if l != nil {
+			l.builder.Flush()
+		}
+	}
+	return damage
+}
+
+// spiLane makes the sessions of one interface.
+type spiLane struct {
+	decoder *packet.Decoder
+	builder *session.Builder
+	p       packet.Packet
+	next    int64 // time of the next Advance
+}
+
+func newSPILane(set *dissect.Set, cfg session.Config, linkType uint32, out *spiPrinter) *spiLane {
+	return &spiLane{
+		decoder: packet.NewDecoder(linkType, packet.Options{}),
+		builder: session.New(set, cfg, nil, out.session),
+	}
+}
+
+func (l *spiLane) take(rec *pcapfile.Record) {
+	l.decoder.Decode(rec.Data, rec.TimeNanos, rec.WireLen, &l.p)
+	l.builder.Packet(&l.p, session.Position{})
+	if rec.TimeNanos > l.next {
+		if l.next != 0 {
+			l.builder.Advance(rec.TimeNanos)
+		}
+		l.next = rec.TimeNanos + spiAdvance
+	}
+}
+
+// spiPrinter prints documents. Errors of its writer show at the flush.
+type spiPrinter struct {
+	w   *bufio.Writer
+	o   spiOptions
+	n   int
+	buf []byte
+}
+
+func (p *spiPrinter) begin() {
+	if !p.o.discard && !p.o.lines {
+		p.w.WriteString(`{"sessions3":[`) //nolint:errcheck // see spiPrinter
+	}
+}
+
+func (p *spiPrinter) session(s *session.Session) {
+	p.n++
+	if p.o.discard {
+		return
+	}
+	p.buf = p.buf[:0]
+	if p.o.lines {
+		p.buf = append(s.Doc.AppendJSON(p.buf, nil), '\n')
+	} else {
+		if p.n > 1 {
+			p.buf = append(p.buf, ',')
+		}
+		p.buf = append(p.buf, "\n{\"body\":"...)
+		p.buf = append(s.Doc.AppendJSON(p.buf, nil), '}')
+	}
+	p.w.Write(p.buf) //nolint:errcheck // see spiPrinter
+}
+
+func (p *spiPrinter) end() {
+	if !p.o.discard && !p.o.lines {
+		p.w.WriteString("\n]}\n") //nolint:errcheck // see spiPrinter
+	}
+}
