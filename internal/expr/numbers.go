@@ -10,8 +10,8 @@ import (
 	"wirelake/internal/spi"
 )
 
-// protocolNumber returns the number of an IP protocol's name (IANA, "Protocol Numbers").
-func protocolNumber(name string) (int64, bool) {
+// ProtocolNumber returns the number of an IP protocol's name (IANA, "Protocol Numbers").
+func ProtocolNumber(name string) (int64, bool) {
 	switch strings.ToLower(name) {
 	case "icmp":
 		return 1, true
@@ -47,7 +47,7 @@ func (c *checker) integers(t target, f *spi.Field, op string, items []value) (No
 		r, ok := parseIntRange(strings.TrimSpace(v.text))
 		if !ok && f.ID == spi.IPProtocol {
 			var n int64
-			n, ok = protocolNumber(v.text)
+			n, ok = ProtocolNumber(v.text)
 			r = IntRange{n, n}
 		}
 		switch {
