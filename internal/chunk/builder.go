@@ -119,7 +119,7 @@ func (b *Builder) EarliestNanos() int64 { return b.earliestNanos }
 func (b *Builder) MemBytes() int {
 	const perFlow = int(unsafe.Sizeof(FlowEntry{})) + 4 + 2*4 + 8 // entry, hash, slots, order
 	const perRecord = int(unsafe.Sizeof(recordEntry{})) + 4       // entry, clustered position
-	return len(b.records.blocks)*blockBytes + len(b.flows.entries)*perFlow + len(b.entries)*perRecord
+	return b.records.mem + len(b.flows.entries)*perFlow + len(b.entries)*perRecord
 }
 
 // Reset forgets all packets and keeps the memory for the next.

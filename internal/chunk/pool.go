@@ -2,11 +2,13 @@ package chunk
 
 import "sync"
 
-// blockBytes is the size of the pieces that a builder keeps records in: small
-// enough for a thousand lanes at once, large enough to hold any usual packet.
+// blockBytes is the size of the pieces that a builder keeps records in; its first
+// ones are smaller, so that thousands of lanes with few packets each fit in memory.
 const (
-	blockShift = 18
-	blockBytes = 1 << blockShift
+	blockShift      = 18
+	blockBytes      = 1 << blockShift
+	firstBlockBytes = 4 << 10
+	blockGrowth     = 4
 )
 
 // Pool is the memory that builders work with. Builders that share one pass it on
@@ -33,7 +35,7 @@ func (p *Pool) putBlocks(blocks [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, b := range blocks {
-		if cap(b) == blockBytes { // the block of an oversized record goes to the garbage collector
+		if cap(b) == blockBytes { // others go to the garbage collector
 			p.blocks = append(p.blocks, b[:0])
 		}
 	}
@@ -61,22 +63,35 @@ func (p *Pool) putSealer(s *sealer) {
 type recordBuffer struct {
 	pool   *Pool
 	blocks [][]byte
+	mem    int // bytes of the blocks
 }
 
 // alloc returns room for n bytes, and its position.
 func (r *recordBuffer) alloc(n int) (b []byte, pos uint32) {
 	last := len(r.blocks) - 1
 	if last < 0 || len(r.blocks[last])+n > cap(r.blocks[last]) {
-		if n > blockBytes {
-			r.blocks = append(r.blocks, make([]byte, 0, n))
-		} else {
-			r.blocks = append(r.blocks, r.pool.getBlock())
-		}
+		r.blocks = append(r.blocks, r.newBlock(n))
 		last++
+		r.mem += cap(r.blocks[last])
 	}
 	at := len(r.blocks[last])
 	r.blocks[last] = r.blocks[last][:at+n]
 	return r.blocks[last][at : at+n : at+n], uint32(last<<blockShift | at) //nolint:gosec // maxBlocks bounds it
+}
+
+// newBlock returns the next block, which must have room for n bytes.
+func (r *recordBuffer) newBlock(n int) []byte {
+	size := firstBlockBytes
+	for i := 0; i < len(r.blocks) && size < blockBytes; i++ {
+		size *= blockGrowth
+	}
+	switch {
+	case n > blockBytes:
+		return make([]byte, 0, n)
+	case size >= blockBytes || n > size:
+		return r.pool.getBlock()
+	}
+	return make([]byte, 0, size)
 }
 
 // maxBlocks is the most blocks that a position can number.
@@ -90,5 +105,5 @@ func (r *recordBuffer) at(pos uint32) []byte {
 func (r *recordBuffer) reset() {
 	r.pool.putBlocks(r.blocks)
 	clear(r.blocks)
-	r.blocks = r.blocks[:0]
+	r.blocks, r.mem = r.blocks[:0], 0
 }
