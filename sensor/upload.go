@@ -1,0 +1,201 @@
+package sensor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"wirelake/internal/chunk"
+	"wirelake/internal/objstore"
+)
+
+// wholeBytes is the raw size up to which a chunk is sealed to memory and stored
+// with its size known; a larger one is streamed, its first bytes on their way before the last are compressed.
+const wholeBytes = 4 << 20
+
+// uploader seals and stores chunks, several at once, those of a lane one after the other.
+type uploader struct {
+	im     *Importer
+	ctx    context.Context // lives as long as one run
+	cancel context.CancelCauseFunc
+	memory *semaphore.Weighted // bytes of chunks handed over and not stored
+	limit  int64
+	jobs   chan *sealJob
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	free  []*chunk.Builder
+	first error
+}
+
+// sealJob is a chunk to store.
+type sealJob struct {
+	builder *chunk.Builder
+	meta    chunk.Meta
+	mem     int64
+	file    *FileResult
+	before  <-chan struct{} // closed when the chunk before it in its lane is stored
+	stored  chan struct{}
+	exists  bool // the store had this key when the lane was begun
+}
+
+func newUploader(ctx context.Context, im *Importer) *uploader {
+	u := &uploader{im: im, limit: int64(im.cfg.MemoryBytes / 2), jobs: make(chan *sealJob)}
+	u.ctx, u.cancel = context.WithCancelCause(ctx)
+	u.memory = semaphore.NewWeighted(u.limit)
+	for range im.cfg.Uploads {
+		u.wg.Go(func() {
+			for j := range u.jobs {
+				u.run(j)
+			}
+		})
+	}
+	return u
+}
+
+// store hands a chunk over. It waits while too much is on its way, and returns
+// an error only when the run has ended; the builder is the uploader's in any case.
+func (u *uploader) store(ctx context.Context, j *sealJob) error {
+	j.mem = min(j.mem, u.limit)
+	if err := u.memory.Acquire(ctx, j.mem); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case u.jobs <- j:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// wait returns when all is stored, or has failed.
+func (u *uploader) wait() error {
+	close(u.jobs)
+	u.wg.Wait()
+	err := u.first
+	if err == nil && u.ctx.Err() != nil {
+		err = context.Cause(u.ctx)
+	}
+	u.cancel(nil)
+	return err
+}
+
+// fail ends the run.
+func (u *uploader) fail(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.first == nil {
+		u.first = err
+		u.cancel(err)
+	}
+}
+
+// builder returns an empty builder.
+func (u *uploader) builder() (*chunk.Builder, error) {
+	u.mu.Lock()
+	if n := len(u.free); n > 0 {
+		b := u.free[n-1]
+		u.free = u.free[:n-1]
+		u.mu.Unlock()
+		return b, nil
+	}
+	u.mu.Unlock()
+	cfg := chunk.DefaultConfig()
+	cfg.MaxBytes, cfg.Pool = int(u.im.cfg.ChunkBytes), u.im.pool
+	return chunk.NewBuilder(cfg)
+}
+
+// release takes a builder back.
+func (u *uploader) release(b *chunk.Builder) {
+	b.Reset()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.free = append(u.free, b)
+}
+
+func (u *uploader) run(j *sealJob) {
+	defer u.memory.Release(j.mem)
+	defer u.release(j.builder)
+	select { // whoever sees a chunk must find those before it
+	case <-j.before:
+	case <-u.ctx.Done():
+		return
+	}
+	sum, existed, err := u.put(j)
+	if err != nil {
+		u.fail(err)
+		return
+	}
+	close(j.stored)
+	u.count(j.file, sum, existed)
+	u.im.metrics.chunk(sum, existed)
+	u.im.log.DebugContext(u.ctx, "chunk stored", "key", sum.Key, "packets", sum.Meta.Packets, "bytes", sum.SizeBytes, "flows", sum.Flows, "existed", existed)
+}
+
+// count adds a chunk to the result of its file.
+func (u *uploader) count(file *FileResult, sum chunk.Summary, existed bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if existed {
+		file.Existed++
+		return
+	}
+	file.Chunks++
+	file.StoredBytes += sum.SizeBytes
+}
+
+// put stores a chunk unless the store has it already.
+func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) {
+	if !j.exists {
+		sum, err = u.write(j)
+		if !errors.Is(err, objstore.ErrExists) {
+			return sum, false, err
+		}
+	}
+	if sum, err = j.builder.Seal(j.meta, io.Discard); err != nil {
+		return sum, false, err
+	}
+	old, err := chunk.Open(u.ctx, u.im.store, sum.Key)
+	if err != nil {
+		return sum, false, fmt.Errorf("compare with what is stored: %w", err)
+	}
+	if old.ContentSum() != sum.ContentSum || old.Meta().File != j.meta.File {
+		return sum, false, fmt.Errorf("chunk %q is stored already with other packets: %d of %s, and now %d of %s: was the file changed, or imported with other chunk settings?",
+			sum.Key, old.Meta().Packets, old.Meta().File, sum.Meta.Packets, j.meta.File)
+	}
+	sum.SizeBytes = old.SizeBytes()
+	return sum, true, nil
+}
+
+func (u *uploader) write(j *sealJob) (chunk.Summary, error) {
+	if j.builder.RawBytes() <= wholeBytes {
+		var out bytes.Buffer
+		sum, err := j.builder.Seal(j.meta, &out)
+		if err != nil {
+			return sum, err
+		}
+		_, err = objstore.PutBytes(u.ctx, u.im.store, sum.Key, out.Bytes(), objstore.IfAbsent())
+		return sum, err
+	}
+	r, w := io.Pipe()
+	var sum chunk.Summary
+	var sealErr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		sum, sealErr = j.builder.Seal(j.meta, w)
+		w.CloseWithError(sealErr) // nil is io.EOF
+	}()
+	_, err := u.im.store.Put(u.ctx, chunk.Key(j.meta), r, -1, objstore.IfAbsent())
+	r.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // ends Seal when Put did not read all
+	<-done
+	if err != nil {
+		return sum, err // says also what Seal said, which Put has read
+	}
+	return sum, sealErr
+}
