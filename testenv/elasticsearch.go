@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// ElasticsearchServer is one Elasticsearch node on 127.0.0.1, without security. See components in docs for what the
-// jars of Maven Central lack: GET /, painless, ILM, data streams, the wildcard field type.
+// ElasticsearchServer is one Elasticsearch node on 127.0.0.1, without security. The jars of Maven Central
+// lack GET /, painless, ILM, data streams, the wildcard field type.
 type ElasticsearchServer struct {
 	addr     string
 	home     string // of the jars, shared and only read

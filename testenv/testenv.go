@@ -104,6 +104,16 @@ func (s *shared[S]) get(start func() (S, error)) (S, error) {
 	return s.server, s.err
 }
 
+// FreeAddr returns an address of 127.0.0.1, host:port, that nothing listens on now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	addr, err := freeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
 // freeAddr returns an address of 127.0.0.1 whose port was free a moment ago. Another process may take it before the
 // server does, so that a start is tried again.
 func freeAddr() (string, error) {

@@ -180,6 +180,13 @@ func TestProgramsAnswer(t *testing.T) {
 	}
 }
 
+func TestWirelakeIsBuiltFromTheTree(t *testing.T) {
+	out, err := exec.Command(testenv.Wirelake(t), "version").CombinedOutput()
+	if err != nil || !bytes.HasPrefix(out, []byte("wirelake ")) {
+		t.Errorf("wirelake version: %v\n%s", err, out)
+	}
+}
+
 // TestServerDiesWithItsProcess kills a process that started a server and looks whether the server is gone.
 func TestServerDiesWithItsProcess(t *testing.T) {
 	if os.Getenv("TESTENV_HOLD") != "" {
