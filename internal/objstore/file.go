@@ -193,7 +193,7 @@ func clampRange(off, n, size int64) (start, length int64, err error) {
 // rangeText names a range in errors.
 func rangeText(off, n int64) string {
 	if off < 0 {
-		return fmt.Sprintf("last %d bytes", uint64(-off)) //nolint:gosec // the smallest int64 prints as its absolute value
+		return fmt.Sprintf("last %d bytes", uint64(-off))
 	}
 	return fmt.Sprintf("bytes %d+%d", off, n)
 }

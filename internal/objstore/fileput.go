@@ -14,6 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Folders and files of the store are for the user and his group: packets are
+// confidential. (The umask may take more away from folders.)
+const (
+	folderMode = 0o750
+	fileMode   = 0o640
+)
+
 // placeAttempts bounds how often a file is put into a folder that a Delete in
 // another process keeps removing in between.
 const placeAttempts = 100
@@ -102,7 +109,7 @@ func (s *fileStore) upload(ctx context.Context, r io.Reader, size int64) (_ stri
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	if err := f.Chmod(0o644); err != nil { // as other files are, not private to the user as CreateTemp makes them
+	if err := f.Chmod(fileMode); err != nil {
 		return "", err
 	}
 	if _, err := io.Copy(f, &sizedReader{ctx: ctx, r: r, want: size}); err != nil {
@@ -193,7 +200,7 @@ func makeFolders(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncFolder(parent)
@@ -223,7 +230,7 @@ func (s *fileStore) lock(ctx context.Context, key string) (unlock func() error, 
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key)) // never fails
-	f, err := os.OpenFile(filepath.Join(folder, fmt.Sprintf("%02x", h.Sum32()&0xff)), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(folder, fmt.Sprintf("%02x", h.Sum32()&0xff)), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, fileError(err)
 	}

@@ -1,17 +1,65 @@
 package objstore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"wirelake/internal/config"
 )
+
+// Config says how requests to S3 are made. Start from DefaultConfig; what is zero
+// counts as the default.
+type Config struct {
+	MaxAttempts     int           `koanf:"max_attempts" help:"how often a request to S3 is tried in all; eight outlast an outage of some ten seconds"`
+	Timeout         time.Duration `koanf:"timeout" help:"how long an attempt may pass without a byte moving; slow transfers are not cut off"`
+	PartSize        config.Size   `koanf:"part_size" help:"size of the parts of a multipart upload, and of the largest object that is uploaded in one request"`
+	PartConcurrency int           `koanf:"part_concurrency" help:"how many parts of one object are uploaded at once; one more is held in memory"`
+}
+
+// Limits of the configuration.
+const (
+	minPartSize = 5 * config.MiB // S3 refuses smaller ones, save for the last
+	maxPartSize = 1 * config.GiB // of which PartConcurrency+1 are in memory
+
+	maxPartConcurrency = 64
+	maxMaxAttempts     = 100
+	minTimeout         = 100 * time.Millisecond
+)
+
+// DefaultConfig returns the documented defaults.
+func DefaultConfig() Config {
+	return Config{MaxAttempts: 8, Timeout: 30 * time.Second, PartSize: 8 * config.MiB, PartConcurrency: 4}
+}
+
+// Validate reports every bad field, not only the first.
+func (c Config) Validate() error {
+	var errs []error
+	if c.MaxAttempts < 1 || c.MaxAttempts > maxMaxAttempts {
+		errs = append(errs, fmt.Errorf("max_attempts: %d is not between 1 and %d", c.MaxAttempts, maxMaxAttempts))
+	}
+	if c.Timeout < minTimeout {
+		errs = append(errs, fmt.Errorf("timeout: %v is under %v", c.Timeout, minTimeout))
+	}
+	if c.PartSize < minPartSize || c.PartSize > maxPartSize {
+		errs = append(errs, fmt.Errorf("part_size: %v is not between %v and %v", c.PartSize, minPartSize, maxPartSize))
+	}
+	if c.PartConcurrency < 1 || c.PartConcurrency > maxPartConcurrency {
+		errs = append(errs, fmt.Errorf("part_concurrency: %d is not between 1 and %d", c.PartConcurrency, maxPartConcurrency))
+	}
+	return errors.Join(errs...)
+}
 
 // Options are what a URL does not say. The zero value is good for services.
 type Options struct {
+	Config
+
 	// Logger gets a warning for each request that is repeated. Nil logs nothing.
 	Logger *slog.Logger
 
@@ -20,52 +68,20 @@ type Options struct {
 	// otherwise answer a mistyped path with an empty store.
 	MustExist bool
 
-	// MaxAttempts is how often a request to S3 is tried in all (default 8,
-	// which with the backoff between them outlasts about ten seconds).
-	MaxAttempts int
-
-	// Timeout is how long an attempt on S3 may pass without a byte received
-	// (default 30 s). A slow transfer that moves is not cut off.
-	Timeout time.Duration
-
-	// PartBytes is the size of the parts of a multipart upload and the largest
-	// object that is uploaded in one request (default 8 MiB, at least 5 MiB).
-	PartBytes int64
-
-	// PartConcurrency is how many parts of one object are uploaded at once
-	// (default 4). A Put holds at most PartConcurrency+1 parts in memory.
-	PartConcurrency int
-
 	// DialControl, when set, sees every address before a connection to S3 is
 	// made and refuses it by an error, as net.Dialer.Control does.
 	DialControl func(network, address string, c syscall.RawConn) error
 }
 
-const (
-	defaultMaxAttempts     = 8
-	defaultTimeout         = 30 * time.Second
-	defaultPartBytes       = 8 << 20
-	defaultPartConcurrency = 4
-	minPartBytes           = 5 << 20 // S3 refuses smaller ones, save for the last
-)
-
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.MaxAttempts <= 0 {
-		o.MaxAttempts = defaultMaxAttempts
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
-	}
-	if o.PartBytes <= 0 {
-		o.PartBytes = defaultPartBytes
-	}
-	o.PartBytes = max(o.PartBytes, minPartBytes)
-	if o.PartConcurrency <= 0 {
-		o.PartConcurrency = defaultPartConcurrency
-	}
+	d := DefaultConfig()
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, d.MaxAttempts)
+	o.Timeout = cmp.Or(o.Timeout, d.Timeout)
+	o.PartSize = cmp.Or(o.PartSize, d.PartSize)
+	o.PartConcurrency = cmp.Or(o.PartConcurrency, d.PartConcurrency)
 	return o
 }
 
@@ -87,6 +103,9 @@ func (o Options) withDefaults() Options {
 // message says what to do.
 func Open(ctx context.Context, url string, opts Options) (Store, error) {
 	opts = opts.withDefaults()
+	if err := opts.Validate(); err != nil {
+		return nil, fmt.Errorf("options of the object store: %w", err)
+	}
 	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok {
 		scheme, rest = "file", url

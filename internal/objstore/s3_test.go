@@ -25,7 +25,7 @@ func loopbackOnly(_, address string, _ syscall.RawConn) error {
 
 // testOptions retries as in service, but gives up on a silent server sooner.
 func testOptions() objstore.Options {
-	return objstore.Options{DialControl: loopbackOnly, Timeout: 10 * time.Second}
+	return objstore.Options{DialControl: loopbackOnly, Config: objstore.Config{Timeout: 10 * time.Second}}
 }
 
 // opener returns a function that opens ever new prefixes of the bucket.

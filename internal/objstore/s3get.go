@@ -245,7 +245,7 @@ func (b *s3Body) fail(err error) {
 }
 
 func (b *s3Body) Close() error {
-	if b.err == nil || b.err == io.EOF {
+	if b.err == nil {
 		b.err = errors.New("read of a closed object")
 	}
 	if b.body == nil {

@@ -84,7 +84,7 @@ func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, 
 
 // partBytes returns the size of the part of index i.
 func (u *upload) partBytes(i int) int64 {
-	part := u.s.opts.PartBytes
+	part := int64(u.s.opts.PartSize)
 	if u.size >= 0 {
 		if u.size <= part {
 			return max(u.size, 1)
@@ -103,7 +103,7 @@ func readPart(src *sizedReader, buf []byte, n int64) (part []byte, last bool, er
 	}
 	got, err := io.ReadFull(src, buf[:n])
 	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // exactly as ReadFull gives them
+	case err == io.EOF, err == io.ErrUnexpectedEOF:
 		return buf[:got], true, nil
 	case err != nil:
 		return nil, false, err
@@ -254,7 +254,7 @@ func (u *upload) parts(ctx context.Context, id *string, src *sizedReader, first 
 				return fmt.Errorf("the object is larger than %d parts of up to %d bytes", maxParts, u.partBytes(i-1))
 			}
 			sum = crc32.Update(sum, castagnoli(), part)
-			completed := &types.CompletedPart{PartNumber: aws.Int32(int32(i + 1))} //nolint:gosec // at most maxParts
+			completed := &types.CompletedPart{PartNumber: aws.Int32(int32(i + 1))}
 			done = append(done, completed)
 			full := part
 			g.Go(func() error {

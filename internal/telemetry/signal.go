@@ -29,7 +29,7 @@ func SignalContext(parent context.Context, w io.Writer) (ctx context.Context, st
 				if !first {
 					os.Exit(130)
 				}
-				fmt.Fprintf(w, "%v: finishing; once more to exit at once\n", s)
+				_, _ = fmt.Fprintf(w, "%v: finishing; once more to exit at once\n", s)
 				cancel(SignalError{s})
 			}
 		}
