@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"wirelake/internal/spi"
 )
@@ -63,13 +64,15 @@ func (a *API) sessions(w http.ResponseWriter, r *http.Request, p *params) error 
 	answer := sessionsAnswer{Data: []json.RawMessage{}, Map: map[string]any{}, Graph: map[string]any{}}
 	var result *Result
 	if p.flag("facets") {
-		width, err := p.interval(s.Window)
+		asked, err := p.interval()
 		if err != nil {
 			return err
 		}
-		if result, width, err = searchGraph(r.Context(), a.Engine, s, width); err != nil {
+		var width time.Duration
+		if result, width, err = searchGraph(r.Context(), a.Engine, s, asked); err != nil {
 			return err
 		}
+		p.tooFine(asked, width)
 		answer.Graph = graph(result.Buckets, s.Window, width)
 	} else if result, err = a.Engine.Search(r.Context(), s); err != nil {
 		return err

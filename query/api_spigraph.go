@@ -65,15 +65,16 @@ func (a *API) spigraph(w http.ResponseWriter, r *http.Request, p *params) error 
 		return err
 	}
 	byName := p.Get("sort") == "name"
-	width, err := p.interval(s.Window)
+	asked, err := p.interval()
 	if err != nil {
 		return err
 	}
 	s.Length = 0
-	whole, width, err := searchGraph(r.Context(), a.Engine, s, width)
+	whole, width, err := searchGraph(r.Context(), a.Engine, s, asked)
 	if err != nil {
 		return err
 	}
+	p.tooFine(asked, width)
 	answer := spigraphAnswer{Items: []spigraphItem{}, Map: map[string]any{}, RecordsFiltered: whole.Total,
 		Graph: graph(whole.Buckets, s.Window, width), Warnings: append(p.warnings, whole.Warnings...)}
 	g := &valueGraphs{engine: a.Engine, field: field, by: s.Histogram.Field, width: width}

@@ -29,8 +29,7 @@ func autoInterval(span time.Duration) time.Duration {
 }
 
 // interval reads the width of buckets; 0 is auto.
-func (p *params) interval(w Window) (time.Duration, error) {
-	var width time.Duration
+func (p *params) interval() (width time.Duration, err error) {
 	switch v := p.Get("interval"); v {
 	case "", "auto":
 		return 0, nil
@@ -46,14 +45,6 @@ func (p *params) interval(w Window) (time.Duration, error) {
 		width = 7 * 24 * time.Hour
 	default:
 		return 0, badParam("interval", "%q is not one of auto, second, minute, hour, day and week", v)
-	}
-	span := w.span()
-	if width >= 24*time.Hour {
-		return width, nil
-	}
-	if span == 0 || int64(span/width) > maxBuckets {
-		p.warnings = append(p.warnings, "the interval is too fine for the time searched: chosen automatically")
-		return 0, nil
 	}
 	return width, nil
 }
@@ -74,25 +65,22 @@ func histogramField(b Bounding) spi.FieldID {
 	return spi.LastPacket
 }
 
-// searchGraph runs the search with a histogram whose interval fits what is found, when the window has no end of its
-// own, and returns the interval.
-func searchGraph(ctx context.Context, engine Engine, s *Search, width time.Duration) (*Result, time.Duration, error) {
-	if width == 0 && s.Window.span() > 0 {
-		width = autoInterval(s.Window.span())
-	}
-	s.Histogram = &Histogram{Field: histogramField(s.Window.Bounding), Interval: width}
-	if width > 0 {
+// searchGraph runs the search with a histogram, and returns the width of its buckets: the one asked for, unless that
+// makes too many, or (0) one that suits the window or, when it has no end of its own, what is found.
+func searchGraph(ctx context.Context, engine Engine, s *Search, asked time.Duration) (*Result, time.Duration, error) {
+	s.Histogram = &Histogram{Field: histogramField(s.Window.Bounding), Interval: 24 * time.Hour}
+	if span := s.Window.span(); span > 0 || asked >= 24*time.Hour {
+		s.Histogram.Interval = fitInterval(asked, span)
 		result, err := engine.Search(ctx, s)
-		return result, width, err
+		return result, s.Histogram.Interval, err
 	}
-	s.Histogram.Interval = 24 * time.Hour
 	result, err := engine.Search(ctx, s)
 	if err != nil || len(result.Buckets) == 0 {
 		return result, time.Hour, err
 	}
 	// Look closer at the days that have something.
 	first, last := result.Buckets[0].Start, result.Buckets[len(result.Buckets)-1].Start+dayMillis
-	width = autoInterval(time.Duration(last-first) * time.Millisecond)
+	width := fitInterval(asked, time.Duration(last-first)*time.Millisecond)
 	if width == 24*time.Hour {
 		return result, width, nil
 	}
@@ -105,6 +93,21 @@ func searchGraph(ctx context.Context, engine Engine, s *Search, width time.Durat
 	}
 	result.Buckets = closer.Buckets
 	return result, width, nil
+}
+
+// fitInterval returns the width asked for (0: auto), or one that makes fewer buckets.
+func fitInterval(asked, span time.Duration) time.Duration {
+	if asked == 0 || int64(span/asked) > maxBuckets {
+		return autoInterval(span)
+	}
+	return asked
+}
+
+// tooFine tells that another width was taken than the one asked for.
+func (p *params) tooFine(asked, taken time.Duration) {
+	if asked != 0 && taken > asked {
+		p.warnings = append(p.warnings, "the interval is too fine for the time searched: chosen automatically")
+	}
 }
 
 // graph returns buckets in the shape of Arkime's graphs.

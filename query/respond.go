@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,8 +90,10 @@ func shortened(s string) string {
 }
 
 func (a *API) writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the type says that it is JSON; URIs stay readable
+	if err := enc.Encode(v); err != nil {
 		a.Log.ErrorContext(r.Context(), "answer cannot be encoded", "path", r.URL.Path, "error", err)
 		http.Error(w, `{"error":"the answer cannot be encoded"}`, http.StatusInternalServerError)
 		return
@@ -100,7 +103,7 @@ func (a *API) writeJSON(w http.ResponseWriter, r *http.Request, status int, v an
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	if _, err := w.Write(append(b, '\n')); err != nil {
+	if _, err := w.Write(b.Bytes()); err != nil {
 		a.Log.DebugContext(r.Context(), "client left", "path", r.URL.Path, "error", err)
 	}
 }
