@@ -8,6 +8,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly column?: number,
     readonly suggestion?: string,
+    /** Code points from column that are wrong. */
+    readonly length?: number,
   ) {
     super(message);
   }
@@ -46,11 +48,13 @@ function toError(answer: unknown, status: number): ApiError {
   if (!isObject(answer)) return new ApiError(`The server answered ${status}`, status);
   const column = answer.column;
   const suggestion = answer.suggestion;
+  const length = answer.length;
   return new ApiError(
     text(answer.error) || `The server answered ${status}`,
     status,
     typeof column === 'number' && column >= 1 ? column : undefined,
     typeof suggestion === 'string' && suggestion !== '' ? suggestion : undefined,
+    typeof length === 'number' && length >= 1 ? length : undefined,
   );
 }
 
@@ -62,7 +66,7 @@ export async function getFields(signal: AbortSignal): Promise<Field[]> {
     group: text(f.group) || 'general',
     help: text(f.help),
     exp: text(f.exp),
-    dbField2: text(f.dbField2) || text(f.dbField),
+    dbField2: text(f.dbField2),
     type: text(f.type),
     aliases: strings(f.aliases),
   }));

@@ -111,19 +111,16 @@ function completeOperator(typed: string, field: Field | undefined): Completion[]
 }
 
 function completeValue(typed: string, field: Field | undefined, samples: Samples): Completion[] {
-  const items: Completion[] = [];
   const wanted = typed.replace(/^"/, '').toLowerCase();
-  if (field !== undefined) {
-    for (const value of samples(field)) {
-      if (items.length === VALUE_LIMIT) break;
-      if (!value.toLowerCase().includes(wanted)) continue;
-      items.push({ insert: `${literal(value)} `, label: value, detail: 'seen', help: 'In the sessions shown', kind: 'value' });
-    }
-  }
+  const seen = (field === undefined ? [] : samples(field)).filter((v) => v.toLowerCase().includes(wanted));
+  const begins = seen.filter((v) => v.toLowerCase().startsWith(wanted));
+  const contains = seen.filter((v) => !v.toLowerCase().startsWith(wanted));
+  const offer = (value: string): Completion => ({ insert: `${literal(value)} `, label: value, detail: 'seen', help: 'In the sessions shown', kind: 'value' });
+  const items = begins.slice(0, VALUE_LIMIT).map(offer);
   if ('exists!'.startsWith(wanted) && !typed.startsWith('"')) {
     items.push({ insert: 'EXISTS! ', label: 'EXISTS!', detail: 'any value', help: 'The session has the field', kind: 'value' });
   }
-  return items;
+  return [...items, ...contains.slice(0, Math.max(0, VALUE_LIMIT - begins.length)).map(offer)];
 }
 
 function completeLogic(typed: string): Completion[] {

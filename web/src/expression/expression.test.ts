@@ -76,6 +76,7 @@ describe('clauses', () => {
 
 describe('errorRange', () => {
   it('covers the token', () => expect(errorRange('ip.srcc == 1', 1)).toEqual([0, 7]));
+  it('covers as much as the server says', () => expect(errorRange('a == b c == 1', 8, 3)).toEqual([7, 10]));
   it('counts code points', () => expect(errorRange('a == "😀" && bad == 1', 13)).toEqual([13, 16]));
   it('stays inside the text', () => expect(errorRange('ip ==', 6)).toEqual([5, 5]));
 });

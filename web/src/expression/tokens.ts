@@ -143,10 +143,11 @@ function isTyped(t: Token, caret: number): boolean {
   }
 }
 
-/** The UTF-16 range that the server's column (code points, from 1) points at: the token there, or one character. */
-export function errorRange(expression: string, column: number): [number, number] {
-  const before = Array.from(expression).slice(0, column - 1).join('').length;
-  const start = Math.min(before, expression.length);
+/** The UTF-16 range that the server's column and length (code points, from 1) point at; without a length, the token there. */
+export function errorRange(expression: string, column: number, length = 0): [number, number] {
+  const points = Array.from(expression);
+  const start = points.slice(0, column - 1).join('').length;
+  if (length > 0) return [start, start + points.slice(column - 1, column - 1 + length).join('').length];
   const token = tokenize(expression).find((t) => t.start <= start && start < t.end);
   return [start, token ? token.end : Math.min(start + 1, expression.length)];
 }

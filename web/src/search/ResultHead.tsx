@@ -27,7 +27,7 @@ export function ResultHead(props: {
       <div className="result-bar">
         <div className="measures" role="radiogroup" aria-label="What the timeline shows">
           {MEASURES.map(([type, name, format]) => {
-            const sum = type === 'sessionsHisto' ? props.found : total(graph, type);
+            const sum = type === 'sessionsHisto' || props.found === 0 ? props.found : total(graph, type);
             return (
               <button
                 key={type}
@@ -39,7 +39,7 @@ export function ResultHead(props: {
                 onClick={() => onChange({ graphType: type })}
               >
                 <span className="measure-sum num">{sum === undefined ? '–' : format(sum)}</span>
-                <span className="measure-name">{name}</span>
+                <span className="measure-name">{sum === 1 ? name.replace(/s$/, '') : name}</span>
               </button>
             );
           })}

@@ -196,7 +196,7 @@ function Option(props: { id: string; chosen: boolean; onTake: () => void; childr
 /** The coloured text behind the transparent one; hidden from screen readers, which read the text area. */
 function Mirror({ text, error }: { text: string; error: ApiError | undefined }) {
   const pieces: React.ReactNode[] = [];
-  const bad = error?.column === undefined ? undefined : errorRange(text, error.column);
+  const bad = error?.column === undefined ? undefined : errorRange(text, error.column, error.length);
   let at = 0;
   for (const token of tokenize(text)) {
     if (token.start > at) pieces.push(text.slice(at, token.start));
@@ -221,7 +221,7 @@ function Mirror({ text, error }: { text: string; error: ApiError | undefined }) 
 
 function ErrorLine({ id, error, text, onFix }: { id: string; error: ApiError; text: string; onFix: (text: string) => void }) {
   const { column, suggestion } = error;
-  const range = column === undefined ? undefined : errorRange(text, column);
+  const range = column === undefined ? undefined : errorRange(text, column, error.length);
   return (
     <div className="expression-error" id={id} role="alert">
       <Icon name="warning" size={14} />

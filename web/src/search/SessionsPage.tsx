@@ -3,7 +3,7 @@ import { ApiError, getFields } from '../api/client';
 import { values } from '../api/document';
 import type { Doc, Field } from '../api/types';
 import { append } from '../expression/clause';
-import { formatCount } from '../format';
+import { countOf, formatCount } from '../format';
 import { SessionDetail } from '../session/SessionDetail';
 import { Cards } from '../table/Cards';
 import { ColumnPicker } from '../table/ColumnPicker';
@@ -336,7 +336,7 @@ function Empty({ search, total, found, go }: { search: Search; total: number; fo
   return (
     <div className="empty">
       <h2>No sessions match</h2>
-      {total > 0 && <p>{allTime ? '' : 'In this time range. '}The archive holds {formatCount(total)} sessions.</p>}
+      {total > 0 && <p>{allTime ? 'The archive' : 'Nothing in this time range; the archive'} holds {countOf(total, 'session')} in all.</p>}
       <div className="empty-actions">
         {!allTime && <button type="button" className="button" onClick={() => go({ time: { kind: 'relative', hours: -1 }, start: 0 })}>Search all time</button>}
         {filtered && <button type="button" className="button" onClick={() => go({ expression: '', start: 0 })}>Clear the expression</button>}

@@ -1,3 +1,4 @@
+import { Fragment } from 'react';
 import { numberAt, textAt, values } from '../api/document';
 import type { Doc } from '../api/types';
 import { formatBytes, formatCount } from '../format';
@@ -127,13 +128,18 @@ export function Info({ doc, expOf, all = false }: { doc: Doc; expOf: ExpOf; all?
         const hidden = group.facts.length - shown.length;
         if (shown.length === 0) return null;
         return (
-          <span key={g} className="fact-group">
-            {group.label !== '' && <span className="fact-label">{group.label}</span>}
-            {shown.map((fact, i) => (
-              <ValueButton key={i} quiet exp={expOf(fact.path)} value={fact.text} className={`fact ${fact.kind} ${statusClass(fact)}`} title={fact.text} />
-            ))}
-            {hidden > 0 && <span className="more" title={group.facts.map((f) => f.text).join('\n')}>+{hidden}</span>}
-          </span>
+          // The blanks are where a line may break.
+          <Fragment key={g}>
+            <span className="fact-group">
+              {group.label !== '' && <span className="fact-label">{group.label} </span>}
+              {shown.map((fact, i) => (
+                <Fragment key={i}>
+                  <ValueButton quiet exp={expOf(fact.path)} value={fact.text} className={`fact ${fact.kind} ${statusClass(fact)}`} title={fact.text} />{' '}
+                </Fragment>
+              ))}
+              {hidden > 0 && <span className="more" title={group.facts.map((f) => f.text).join('\n')}>+{hidden}</span>}
+            </span>{' '}
+          </Fragment>
         );
       })}
     </span>

@@ -82,7 +82,7 @@ function Picker({ columns, fields, onChange }: { columns: readonly Column[]; fie
 }
 
 /** Fields that stand for many others (`ip`, `host`) have no value of their own. */
-const isColumn = (f: Field): boolean => f.dbField2 !== '' && !f.dbField2.endsWith('all') && f.dbField2 !== f.exp + 'all';
+const isColumn = (f: Field): boolean => f.dbField2 !== '';
 
 function Named({ column }: { column: Column }) {
   return (

@@ -84,7 +84,7 @@ function Plot({ chart, width, type, seriesType, onZoom }: {
         onPointerLeave={() => setPointer(undefined)}
       >
         <g transform={`translate(${LEFT} 0)`}>
-          {valueTicks(max, 3).map((v) => (
+          {valueTicks(chart.max, 3).map((v) => (
             <g key={v}>
               <line className="grid" x1={0} x2={width} y1={y(v)} y2={y(v)} />
               <text className="tick" x={-8} y={y(v) + 3.5} textAnchor="end">{short(v)}</text>
