@@ -41,9 +41,12 @@ type Builder struct {
 	idle [kinds]int64
 
 	flows      map[packet.Key]*flow
-	list       flow // ring of all flows, the one without packets longest first
+	lists      [kinds]flow // rings of the flows of a kind, the one without packets longest first
 	latest     *flow
 	lane       int64 // highest time seen in the lane, ns
+	newest     int64 // time of the packet that came last
+	looked     int64 // second of the last look, see look
+	oldest     int64 // no open segment of a TCP session began before, for look
 	memory     int64 // of all open flows, about
 	freeFlows  []*flow
 	freeConns  []*conn
@@ -63,7 +66,9 @@ func New(set *dissect.Set, cfg Config, geo Lookup, emit func(*Session)) *Builder
 		flows:   make(map[packet.Key]*flow),
 		scratch: set.Registry().NewDocument(),
 	}
-	b.list.prev, b.list.next = &b.list, &b.list
+	for k := range b.lists {
+		b.lists[k].prev, b.lists[k].next = &b.lists[k], &b.lists[k]
+	}
 	for k, d := range map[kind]time.Duration{
 		kindTCP: cfg.TCPIdle, kindUDP: cfg.UDPIdle, kindSCTP: cfg.SCTPIdle,
 		kindICMP: cfg.ICMPIdle, kindESP: cfg.ESPIdle, kindOther: cfg.OtherIdle,
@@ -85,12 +90,15 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if b.replaying && b.skipReplayed(p, pos) {
 		return
 	}
-	b.lane = max(b.lane, p.TimeNanos)
+	if b.cfg.Reference {
+		b.look()
+	}
+	b.lane, b.newest = max(b.lane, p.TimeNanos), p.TimeNanos
 	f := b.latest
 	if f == nil || f.key != p.Key {
 		f = b.flows[p.Key]
 	}
-	if f != nil && (b.over(f, p.TimeNanos) || f.newConnection(p)) {
+	if f != nil && (!b.cfg.Reference && b.over(f, p.TimeNanos) || f.newConnection(p)) {
 		b.close(f)
 		f = nil
 	}
@@ -98,7 +106,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 		f = b.open(p, pos)
 	} else {
 		b.touch(f)
-		if f.kind == kindTCP && f.segStart != 0 && p.TimeNanos-f.segStart > b.cfg.SegmentAge.Nanoseconds() {
+		if f.kind == kindTCP && f.segStart != 0 && !b.cfg.Reference && p.TimeNanos-f.segStart > b.cfg.SegmentAge.Nanoseconds() {
 			b.save(f, false)
 		}
 	}
@@ -142,7 +150,7 @@ func (b *Builder) over(f *flow, nanos int64) bool {
 func (b *Builder) open(p *packet.Packet, pos Position) *flow {
 	f := b.newFlow()
 	f.key, f.kind, f.proto, f.mark = p.Key, kindOf(p), p.Key.Proto, p.Mark
-	f.client = p.Dir
+	f.list, f.client = f.kind, p.Dir
 	if f.kind == kindTCP && p.Flags&(packet.FlagSYN|packet.FlagACK) == packet.FlagSYN|packet.FlagACK {
 		f.client = p.Dir.Reverse() // the side that answers did not begin
 	}
@@ -171,19 +179,41 @@ func (b *Builder) newFlow() *flow {
 	return new(flow)
 }
 
-// append puts f at the end of the list of all flows.
+// append puts f at the end of its kind's list.
 func (b *Builder) append(f *flow) {
-	f.prev, f.next = b.list.prev, &b.list
-	f.prev.next, b.list.prev = f, f
+	list := &b.lists[f.list]
+	f.prev, f.next = list.prev, list
+	f.prev.next, list.prev = f, f
 }
 
-// touch moves f to the end of the list.
+// touch moves f to the end of its list.
 func (b *Builder) touch(f *flow) {
-	if f.next == &b.list {
+	if f.next == &b.lists[f.list] {
 		return
 	}
 	f.prev.next, f.next.prev = f.next, f.prev
 	b.append(f)
+}
+
+// end notes that a TCP session ended at the time.
+func (b *Builder) end(f *flow, nanos int64) {
+	f.closedAt = nanos
+	f.prev.next, f.next.prev = f.next, f.prev
+	f.list = kindEnded
+	b.append(f)
+}
+
+// all yields every open flow; the one at hand may be closed.
+func (b *Builder) all(yield func(*flow) bool) {
+	for k := range b.lists {
+		list := &b.lists[k]
+		for f, next := list.next, (*flow)(nil); f != list; f = next {
+			next = f.next
+			if !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // close saves the session for good and forgets it.
@@ -213,14 +243,12 @@ func (b *Builder) forget(f *flow) {
 // now and then: it looks at every open session.
 func (b *Builder) Advance(nanos int64) {
 	b.lane = max(b.lane, nanos)
-	b.expire(b.lane - b.cfg.Disorder.Nanoseconds())
-}
-
-// expire closes and saves what is due at the time.
-func (b *Builder) expire(nanos int64) {
-	for f, next := b.list.next, (*flow)(nil); f != &b.list; f = next {
-		next = f.next
-		if b.over(f, nanos) {
+	if b.cfg.Reference {
+		return
+	}
+	due := b.lane - b.cfg.Disorder.Nanoseconds()
+	for f := range b.all {
+		if b.over(f, due) {
 			b.close(f)
 		}
 	}
@@ -229,17 +257,25 @@ func (b *Builder) expire(nanos int64) {
 // shrink saves the flows idle longest until a tenth of the budget is free, all
 // but the flow at hand.
 func (b *Builder) shrink() {
-	budget := int64(b.cfg.MemoryBytes)
-	for f := b.list.next; f != b.list.prev && b.memory > budget/10*9; f = b.list.next {
+	for budget := int64(b.cfg.MemoryBytes); b.memory > budget/10*9; {
+		var oldest *flow
+		for k := range b.lists {
+			f := b.lists[k].next
+			if f != &b.lists[k] && f != b.latest && (oldest == nil || f.last < oldest.last) {
+				oldest = f
+			}
+		}
+		if oldest == nil {
+			return
+		}
 		b.early++
-		b.close(f)
+		b.close(oldest)
 	}
 }
 
 // Flush saves everything: the lane has ended.
 func (b *Builder) Flush() {
-	for f, next := b.list.next, (*flow)(nil); f != &b.list; f = next {
-		next = f.next
+	for f := range b.all {
 		b.close(f)
 	}
 }

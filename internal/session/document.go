@@ -13,7 +13,7 @@ import (
 )
 
 // save writes a segment's document and hands it on. A last segment without
-// packets is dropped: the segment before it said everything.
+// packets is dropped: the segment before it said everything. The reference writes it.
 func (b *Builder) save(f *flow, final bool) {
 	if final {
 		for dir := range f.streams {
@@ -30,7 +30,7 @@ func (b *Builder) save(f *flow, final bool) {
 	} else {
 		doc.Reset()
 	}
-	if f.seg.packets[0]+f.seg.packets[1] == 0 {
+	if f.seg.packets[0]+f.seg.packets[1] == 0 && !b.cfg.Reference {
 		return
 	}
 	f.segments++

@@ -23,7 +23,8 @@ type flow struct {
 	kind   kind
 	proto  uint8
 
-	prev, next *flow // list of all flows, the idle longest first
+	prev, next *flow // list of the flows of its kind
+	list       kind  // whose list it is in
 
 	first, last int64 // times of the session's first and latest packet, ns; the latest is the highest
 	newest      int64 // time of the packet that came last
@@ -78,6 +79,7 @@ const (
 	kindSCTP
 	kindICMP
 	kindESP
+	kindEnded // a list only: TCP sessions that ended and wait for stragglers
 	kinds
 )
 

@@ -27,7 +27,7 @@ type OpenFlow struct {
 // packets: the first one says what the lane still needs. Call it after Advance.
 func (b *Builder) OpenFlows() []OpenFlow {
 	out := make([]OpenFlow, 0, len(b.flows))
-	for f := b.list.next; f != &b.list; f = f.next {
+	for f := range b.all {
 		out = append(out, OpenFlow{Key: f.key, FirstNanos: f.first, First: f.firstPos, Segments: f.segments})
 	}
 	slices.SortFunc(out, func(x, y OpenFlow) int {

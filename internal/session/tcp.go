@@ -102,8 +102,9 @@ func (b *Builder) tcpPacket(f *flow, p *packet.Packet, dir dissect.Dir) {
 	if flags&packet.FlagFIN != 0 {
 		t.fin[dir] = true
 	}
-	if f.closedAt == 0 && (flags&packet.FlagRST != 0 || t.fin[0] && t.fin[1]) {
-		f.closedAt = p.TimeNanos
+	// A RST that comes first ends nothing: it answers what was not captured.
+	if f.closedAt == 0 && (flags&packet.FlagRST != 0 && f.total > 1 || t.fin[0] && t.fin[1]) {
+		b.end(f, p.TimeNanos)
 	}
 }
 
