@@ -17,7 +17,8 @@ OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: web binary ## build the GUI and bin/wirelake
+build: web ## build the GUI and bin/wirelake
+	$(MAKE) --no-print-directory binary
 
 binary:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/wirelake
