@@ -165,6 +165,7 @@ func (b *Builder) open(p *packet.Packet, pos Position) *flow {
 		f.suppress = o.Segments
 		delete(b.restarting, p.Key)
 	}
+	f.sides = [2]side{{b, f, dissect.Client}, {b, f, dissect.Server}}
 	b.flows[f.key] = f
 	b.append(f)
 	return f

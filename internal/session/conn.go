@@ -20,18 +20,18 @@ type side struct {
 	dir dissect.Dir
 }
 
-func (d side) deliver(b []byte) {
+func (d *side) deliver(b []byte) {
 	d.f.notePayload(d.dir, b)
 	d.b.connOf(d.f).s.Stream(d.dir, b)
 }
 
-func (d side) gap(missing int) {
+func (d *side) gap(missing int) {
 	if c := d.f.conn; c != nil {
 		c.s.Gap(d.dir, missing)
 	}
 }
 
-func (d side) wanted() bool { return d.f.conn == nil || d.f.conn.s.Wants(d.dir) }
+func (d *side) wanted() bool { return d.f.conn == nil || d.f.conn.s.Wants(d.dir) }
 
 // now tells the dissectors the time of the current packet.
 func (f *flow) now(nanos int64) {

@@ -18,7 +18,7 @@ func (b *Builder) save(f *flow, final bool) {
 	if final {
 		for dir := range f.streams {
 			if len(f.streams[dir].queue) > 0 {
-				f.streams[dir].flush(side{b, f, dissect.Dir(dir)})
+				f.streams[dir].flush(&f.sides[dir])
 			}
 		}
 	}

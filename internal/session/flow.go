@@ -53,6 +53,7 @@ type flow struct {
 
 	tcp     tcpState
 	streams [2]stream
+	sides   [2]side
 	conn    *conn
 	counted int64 // memory counted in the Builder's sum
 }

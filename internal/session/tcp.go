@@ -97,7 +97,7 @@ func (b *Builder) tcpPacket(f *flow, p *packet.Packet, dir dissect.Dir) {
 			seq++
 		}
 		f.now(p.TimeNanos)
-		f.streams[dir].segment(seq, p.Payload, p.Missing, side{b, f, dir}, int(b.cfg.ReassemblyBytes))
+		f.streams[dir].segment(seq, p.Payload, p.Missing, &f.sides[dir], int(b.cfg.ReassemblyBytes))
 	}
 	if flags&packet.FlagFIN != 0 {
 		t.fin[dir] = true
@@ -122,7 +122,7 @@ func (b *Builder) syn(f *flow, p *packet.Packet, dir dissect.Dir) {
 	case p.Seq != t.synSeq:
 		t.isns++
 		t.synSeq = p.Seq
-		f.streams[dir].flush(side{b, f, dir})
+		f.streams[dir].flush(&f.sides[dir])
 		f.streams[dir].restart(p.Seq + 1)
 	}
 	if t.haveSynAck && t.synAckAck == p.Seq+1 {
@@ -140,7 +140,7 @@ func (b *Builder) synAck(f *flow, p *packet.Packet, dir dissect.Dir) {
 	case !t.haveSynAck:
 		f.streams[dir].begin(p.Seq + 1)
 	case p.Seq != t.synAckSeq:
-		f.streams[dir].flush(side{b, f, dir})
+		f.streams[dir].flush(&f.sides[dir])
 		f.streams[dir].restart(p.Seq + 1)
 	}
 	t.haveSynAck, t.synAckSeq, t.synAckAck = true, p.Seq, p.Ack
@@ -174,7 +174,7 @@ func (b *Builder) ack(f *flow, p *packet.Packet, dir dissect.Dir) {
 	}
 	if len(other.queue) > 0 {
 		f.now(p.TimeNanos)
-		other.onAck(p.Ack, f.total, side{b, f, dir.Other()})
+		other.onAck(p.Ack, f.total, &f.sides[dir.Other()])
 	}
 }
 
