@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	"wirelake/internal/dissect"
 	"wirelake/internal/packet"
 	"wirelake/internal/spi"
 )
