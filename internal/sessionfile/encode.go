@@ -288,6 +288,9 @@ type values struct {
 // Dictionaries are sorted: they compress better, bounds are those of indexes, and a
 // search by prefix finds its entries side by side.
 func (e *chunkEncoder) choose(b *columnBuffer) values {
+	if b.numValues() == 0 { // objects that have others of their fields
+		return values{encoding: format.Plain, appendPage: func(body []byte, _, _ int) []byte { return body }}
+	}
 	if b.col.numeric() {
 		return e.chooseInts(b.ints)
 	}
