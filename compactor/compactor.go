@@ -1,0 +1,218 @@
+package compactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"wirelake/internal/dissect"
+	"wirelake/internal/elastic"
+	"wirelake/internal/objstore"
+	"wirelake/internal/session"
+	"wirelake/internal/sessionfile"
+)
+
+// Parts is what a Compactor works with. Geo, Elastic, Log and Metrics may be nil.
+type Parts struct {
+	Store   objstore.Store
+	Set     *dissect.Set
+	Session session.Config
+	Geo     session.Lookup
+	Elastic *elastic.Client
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Compactor writes the sessions of a store's chunks.
+type Compactor struct {
+	cfg     Config
+	store   objstore.Store
+	set     *dissect.Set
+	session session.Config
+	geo     session.Lookup
+	schema  *sessionfile.Schema
+	index   *indexer // nil without Elasticsearch
+	lease   *lease
+	log     *slog.Logger
+	metrics metrics
+	lanes   map[string]*lane // by prefix
+}
+
+// New returns a compactor. The configuration must be valid.
+func New(cfg Config, p Parts) (*Compactor, error) {
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+	schema, err := sessionfile.NewSchema(p.Set.Registry())
+	if err != nil {
+		return nil, err
+	}
+	c := &Compactor{
+		cfg: cfg, store: p.Store, set: p.Set, session: p.Session, geo: p.Geo, log: p.Log,
+		schema: schema, metrics: newMetrics(p.Metrics), lanes: make(map[string]*lane),
+	}
+	if p.Elastic != nil {
+		c.index = newIndexer(p.Store, p.Elastic, c.schema, cfg.HotDays, p.Log, c.metrics.backlog)
+	}
+	return c, nil
+}
+
+// Run follows all lanes until ctx ends. With once it returns when every chunk
+// that is in the store is compacted and Elasticsearch has taken what it lacked.
+//
+// It waits for the lease of the store first. An error means that nothing more
+// can be done: the lease is lost, or, with once, a lane failed. Otherwise a lane
+// that fails is tried again, from its checkpoint.
+func (c *Compactor) Run(ctx context.Context, once bool) (err error) {
+	if c.lease, err = acquireLease(ctx, c.store, c.cfg.LeaseTTL, c.log); err != nil {
+		return err
+	}
+	c.log.InfoContext(ctx, "compacting", "store", c.store.URL(), "epoch", c.lease.epoch())
+	defer func() {
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, c.lease.release(release))
+	}()
+
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var background errgroup.Group
+	background.Go(func() error {
+		err := c.lease.keep(work)
+		if err != nil {
+			stop(err)
+		}
+		return err
+	})
+	if c.index != nil {
+		background.Go(func() error { return c.index.run(work) })
+	}
+	err = c.follow(work, once)
+	stop(nil)
+	if failed := background.Wait(); failed != nil {
+		return failed
+	}
+	if ctx.Err() != nil && !once {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// follow works on all lanes, again and again or once.
+func (c *Compactor) follow(ctx context.Context, once bool) error {
+	tick := time.NewTicker(c.cfg.Interval)
+	defer tick.Stop()
+	for {
+		took, err := c.pass(ctx, once)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if once && err != nil {
+			return err
+		}
+		if once && !took {
+			return c.drainIndex(ctx)
+		}
+		if took {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// drainIndex waits until Elasticsearch has everything, and stores that it has.
+func (c *Compactor) drainIndex(ctx context.Context) error {
+	if c.index == nil {
+		return nil
+	}
+	if err := c.index.drain(ctx); err != nil {
+		return err
+	}
+	for _, l := range c.lanes {
+		if err := l.forgetIndexed(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass looks at every lane once.
+func (c *Compactor) pass(ctx context.Context, drain bool) (took bool, err error) {
+	if err := c.discover(ctx); err != nil {
+		c.log.WarnContext(ctx, "lanes not listed", "error", err)
+		return false, err
+	}
+	var group errgroup.Group
+	group.SetLimit(c.cfg.Lanes)
+	results := make(chan bool, len(c.lanes))
+	for _, l := range c.lanes {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			more, err := l.step(ctx, drain)
+			results <- more
+			if err != nil && ctx.Err() == nil {
+				c.metrics.failures.Inc()
+				l.log.ErrorContext(ctx, "lane failed, it begins again at its checkpoint", "error", err)
+				return fmt.Errorf("lane %s of sensor %s: %w", l.name, l.sensor, err)
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	close(results)
+	for more := range results {
+		took = took || more
+	}
+	return took && err == nil, err
+}
+
+// discover finds the lanes of the store.
+func (c *Compactor) discover(ctx context.Context) error {
+	sensors, err := c.store.ListPrefixes(ctx, "chunks/", "/")
+	if err != nil {
+		return err
+	}
+	for _, sensor := range sensors {
+		lanes, err := c.store.ListPrefixes(ctx, sensor, "/")
+		if err != nil {
+			return err
+		}
+		for _, prefix := range lanes {
+			if c.lanes[prefix] != nil {
+				continue
+			}
+			s, ok1 := strings.CutPrefix(path.Base(sensor), "sensor=")
+			l, ok2 := strings.CutPrefix(path.Base(prefix), "lane=")
+			if !ok1 || !ok2 {
+				c.log.WarnContext(ctx, "folder that is no lane", "prefix", prefix)
+				continue
+			}
+			c.lanes[prefix] = newLane(c, s, l)
+		}
+	}
+	c.metrics.lanes.Set(float64(len(c.lanes)))
+	return nil
+}
+
+func (c *Compactor) newBatch(sensor, lane string, first uint64, suffix string) *batch {
+	body := 0
+	if c.index != nil {
+		body = c.index.bodyBytes()
+	}
+	b := newBatch(sensor, lane, first, c.schema, body)
+	b.suffix = suffix
+	return b
+}

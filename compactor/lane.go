@@ -1,0 +1,509 @@
+package compactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"wirelake/internal/chunk"
+	"wirelake/internal/objstore"
+	"wirelake/internal/packet"
+	"wirelake/internal/session"
+	"wirelake/internal/spi"
+)
+
+// lane follows one lane. It belongs to one goroutine at a time; what it holds in
+// memory is thrown away after an error and built again from the checkpoint.
+type lane struct {
+	c            *Compactor
+	sensor, name string
+	log          *slog.Logger
+
+	cp      *checkpoint
+	builder *session.Builder
+	chunks  map[uint32]*chunkRef // chunks that open sessions have packets in, by sequence number
+	batch   *batch
+	raw     int64     // decompressed bytes of the batch's chunks
+	oldest  time.Time // when the batch's first chunk was taken
+	moved   time.Time // when a chunk was last taken, or the lane first looked at
+	err     error     // of a document that could not be written
+	indexed chan []string
+}
+
+// openFlow is session.OpenFlow with the object key of its first chunk: sequence
+// numbers alone would not find it.
+type openFlow struct {
+	Key        []byte `json:"key"` // packet.Key.AppendBinary
+	FirstNanos int64  `json:"first"`
+	Chunk      string `json:"chunk"`
+	Offset     uint64 `json:"offset"`
+	Segments   int    `json:"segments,omitempty"`
+}
+
+// chunkRef is what is kept of a chunk while sessions have packets in it.
+type chunkRef struct {
+	key      string
+	linkType uint32
+	frames   []chunk.Frame
+	loss     uint64
+}
+
+func newLane(c *Compactor, sensor, name string) *lane {
+	return &lane{c: c, sensor: sensor, name: name, log: c.log.With("sensor", sensor, "lane", name), moved: time.Now(), indexed: make(chan []string, 64)}
+}
+
+// reset forgets all that is in memory, so that the next step begins at the checkpoint.
+func (l *lane) reset() {
+	if l.batch != nil {
+		if err := l.batch.discard(); err != nil {
+			l.log.Warn("spooled sessions not discarded", "error", err)
+		}
+	}
+	l.cp, l.builder, l.chunks, l.batch, l.raw, l.err = nil, nil, nil, nil, 0, nil
+}
+
+// step takes the chunks that are new, commits full batches, and with drain all
+// of them. It reports whether it took any.
+func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
+	defer func() {
+		if err != nil {
+			l.reset()
+		}
+	}()
+	if l.cp == nil {
+		if l.cp, err = loadCheckpoint(ctx, l.c.store, l.sensor, l.name); err != nil {
+			return false, err
+		}
+		if len(l.cp.Unindexed) > 0 && l.c.index != nil {
+			l.c.index.later(l, l.cp.Unindexed)
+		}
+	}
+	for obj, err := range l.c.store.List(ctx, chunk.LanePrefix(l.sensor, l.name), l.after()) {
+		if err != nil {
+			return took, err
+		}
+		if err := l.take(ctx, obj); err != nil {
+			return took, err
+		}
+		took = true
+		l.moved = time.Now()
+		if l.raw >= int64(l.c.cfg.BatchBytes) {
+			if err := l.commit(ctx); err != nil {
+				return took, err
+			}
+		}
+	}
+	if l.batch != nil && (drain || l.cp.Final || time.Since(l.oldest) >= l.c.cfg.BatchDelay) {
+		return took, l.commit(ctx)
+	}
+	if l.batch == nil && !l.cp.Final && !l.cp.Flushed && l.cp.Chunk != "" && time.Since(l.moved) >= l.c.cfg.LaneQuiet {
+		return took, l.flushQuiet(ctx)
+	}
+	return took, l.forgetIndexed(ctx)
+}
+
+// after is the key behind which new chunks lie. Within a batch it runs ahead of the stored checkpoint.
+func (l *lane) after() string { return l.cp.Chunk }
+
+// take gives a chunk's packets to the session builder. A chunk that is damaged
+// loses what cannot be read and nothing else.
+func (l *lane) take(ctx context.Context, obj objstore.Object) error {
+	began := time.Now()
+	name, err := chunk.ParseKey(obj.Key)
+	if err != nil {
+		return err
+	}
+	r, err := chunk.Open(ctx, l.c.store, obj.Key)
+	if errors.Is(err, chunk.ErrCorrupt) || errors.Is(err, chunk.ErrVersion) {
+		l.skip(ctx, obj.Key, err)
+		return l.taken(obj.Key, name.Sequence, l.cp.Nanos, false)
+	}
+	if err != nil {
+		return err
+	}
+	meta := r.Meta()
+	if l.builder == nil {
+		if err := l.begin(ctx, meta); err != nil {
+			return err
+		}
+	}
+	seq := uint32(meta.Sequence) //nolint:gosec // a lane of a chunk a second lasts 136 years
+	l.chunks[seq] = &chunkRef{key: obj.Key, linkType: meta.LinkType, frames: r.Frames(), loss: meta.KernelDrops + meta.SpoolDrops}
+	if l.batch == nil {
+		l.batch = l.c.newBatch(l.sensor, l.name, meta.Sequence, "")
+		l.oldest = began
+	}
+	f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{})}
+	if err := f.chunk(ctx, r); err != nil {
+		return err
+	}
+	if f.damage != nil {
+		l.skip(ctx, obj.Key, f.damage)
+	}
+	l.builder.Advance(meta.LastNanos)
+	l.raw += int64(r.RawBytes()) //nolint:gosec // of one chunk, at most 2 GiB
+	l.c.metrics.chunks.Inc()
+	l.c.metrics.bytes.Add(float64(r.RawBytes()))
+	l.c.metrics.packets.Add(float64(f.packets))
+	l.log.DebugContext(ctx, "chunk dissected", "key", obj.Key, "packets", f.packets, "bytes", r.RawBytes(), "open", l.builder.Open(), "took", time.Since(began))
+	return l.taken(obj.Key, meta.Sequence, meta.LastNanos, meta.Final)
+}
+
+// taken moves the checkpoint in memory behind a chunk; commit stores it.
+func (l *lane) taken(key string, sequence uint64, nanos int64, final bool) error {
+	l.cp.Chunk, l.cp.Next = key, sequence+1
+	l.cp.Nanos = max(l.cp.Nanos, nanos)
+	l.cp.Flushed = false
+	if final {
+		l.cp.Final = true
+		if l.builder != nil {
+			l.builder.Flush()
+		}
+	}
+	if l.batch == nil {
+		l.batch = l.c.newBatch(l.sensor, l.name, sequence, "")
+		l.oldest = time.Now()
+	}
+	return l.err
+}
+
+func (l *lane) skip(ctx context.Context, key string, err error) {
+	l.log.ErrorContext(ctx, "damaged chunk, what cannot be read of it is lost", "key", key, "error", err)
+	l.c.metrics.skipped.Inc()
+	l.cp.Skipped = append(l.cp.Skipped, skippedChunk{Key: key, Reason: err.Error()})
+}
+
+// begin makes the session builder, and gives it back the sessions that were open
+// at the checkpoint by reading their packets again.
+func (l *lane) begin(ctx context.Context, meta chunk.Meta) error {
+	cfg := l.c.session
+	cfg.Sensor, cfg.Lane, cfg.File = l.sensor, l.name, meta.File
+	l.builder = session.New(l.c.set, cfg, l.c.geo, l.emit)
+	l.chunks = make(map[uint32]*chunkRef)
+	if len(l.cp.Open) == 0 {
+		return nil
+	}
+	began := time.Now()
+	flows := make([]session.OpenFlow, len(l.cp.Open))
+	wanted := make(map[packet.Key]bool, len(flows))
+	for i, o := range l.cp.Open {
+		name, err := chunk.ParseKey(o.Chunk)
+		if err != nil {
+			return fmt.Errorf("%q: open flow %d: %w", checkpointKey(l.sensor, l.name), i, err)
+		}
+		k, err := packet.DecodeKey(o.Key)
+		if err != nil {
+			return fmt.Errorf("%q: open flow %d: %w", checkpointKey(l.sensor, l.name), i, err)
+		}
+		flows[i] = session.OpenFlow{Key: k, FirstNanos: o.FirstNanos, First: session.Position{Chunk: uint32(name.Sequence), Offset: o.Offset}, Segments: o.Segments} //nolint:gosec // see take
+		wanted[k] = true
+	}
+	l.builder.Restore(flows)
+	packets := 0
+	last := l.cp.Chunk
+	for _, key := range l.cp.chunksSince(ctx, l.c.store, l.cp.Open[0].Chunk, last, &l.err) {
+		name, err := chunk.ParseKey(key)
+		if err != nil {
+			return err
+		}
+		r, err := chunk.Open(ctx, l.c.store, key)
+		if errors.Is(err, chunk.ErrCorrupt) || errors.Is(err, chunk.ErrVersion) {
+			continue // was skipped, and said so, before the checkpoint
+		}
+		if err != nil {
+			return err
+		}
+		m := r.Meta()
+		seq := uint32(name.Sequence) //nolint:gosec // see take
+		l.chunks[seq] = &chunkRef{key: key, linkType: m.LinkType, frames: r.Frames(), loss: m.KernelDrops + m.SpoolDrops}
+		f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{})}
+		if err := f.flows(ctx, r, func(k packet.Key) bool { return wanted[k] }); err != nil {
+			return err
+		}
+		packets += f.packets
+	}
+	if l.err != nil {
+		return l.err
+	}
+	if err := l.builder.Resume(l.cp.Nanos); err != nil {
+		l.log.WarnContext(ctx, "some open sessions begin anew", "error", err)
+	}
+	l.log.InfoContext(ctx, "open sessions restored", "sessions", len(flows), "packets", packets, "took", time.Since(began))
+	return nil
+}
+
+// chunksSince lists the lane's chunks from first to last, both included.
+func (c *checkpoint) chunksSince(ctx context.Context, store objstore.Store, first, last string, errp *error) []string {
+	keys := []string{first}
+	if first == last {
+		return keys
+	}
+	for obj, err := range store.List(ctx, chunk.LanePrefix(c.Sensor, c.Lane), first) {
+		if err != nil {
+			*errp = err
+			return nil
+		}
+		if obj.Key > last {
+			break
+		}
+		keys = append(keys, obj.Key)
+	}
+	return keys
+}
+
+// emit takes a finished document: it adds where the packets are, and the batch
+// keeps it under its day.
+func (l *lane) emit(s *session.Session) {
+	if l.err != nil {
+		return
+	}
+	var loss uint64
+	for _, r := range s.Ranges {
+		ref := l.chunks[r.Chunk]
+		if ref == nil {
+			l.err = fmt.Errorf("session %s has packets in chunk %d, which is not known", s.ID, r.Chunk)
+			return
+		}
+		loss += ref.loss
+		o, ok := s.Doc.NewObject(spi.ChunkList, spi.Root)
+		if !ok {
+			break // the document is full, and says so
+		}
+		offset, size, skip := chunk.RangeOf(ref.frames, r.Start, r.End-r.Start)
+		s.Doc.Append(spi.Value{Field: spi.ChunkKey, Object: o, Str: ref.key})
+		for _, v := range [...]struct {
+			field spi.FieldID
+			n     int64
+		}{
+			{spi.ChunkLinkType, int64(ref.linkType)},
+			{spi.ChunkOffset, offset},
+			{spi.ChunkLength, size},
+			{spi.ChunkSkip, int64(skip)},            //nolint:gosec // within a frame
+			{spi.ChunkSize, int64(r.End - r.Start)}, //nolint:gosec // within a chunk
+			{spi.ChunkPackets, int64(r.Packets)},
+		} {
+			s.Doc.Append(spi.Value{Field: v.field, Object: o, Int: v.n})
+		}
+	}
+	if loss > 0 {
+		s.Doc.SetInt(spi.CaptureLoss, int64(loss)) //nolint:gosec // a count of packets
+	}
+	if s.Doc.Truncated() {
+		s.Doc.AddString(spi.Tags, "spi-truncated")
+	}
+	l.c.metrics.sessions.Inc()
+	day := time.Unix(0, s.First).UTC().Format(time.DateOnly)
+	l.err = l.batch.add(s.Doc, day)
+}
+
+// commit makes the batch count: Parquet first, then the checkpoint, then Elasticsearch.
+func (l *lane) commit(ctx context.Context) error {
+	if l.err != nil {
+		return l.err
+	}
+	began := time.Now()
+	b := l.batch
+	keys, size, err := b.put(ctx, l.c.store, l.c.lease.check)
+	if err != nil {
+		return err
+	}
+	l.takeIndexed()
+	if l.c.index != nil {
+		l.cp.Unindexed = append(l.cp.Unindexed, keys...)
+	}
+	l.cp.Epoch = l.c.lease.epoch()
+	l.cp.Open = l.openFlows()
+	if err := l.c.lease.check(); err != nil {
+		return err
+	}
+	if err := l.cp.save(ctx, l.c.store); err != nil {
+		return err
+	}
+	l.log.InfoContext(ctx, "batch committed", "sessions", b.rows, "bytes", size, "chunk", l.cp.Chunk, "open", len(l.cp.Open), "took", time.Since(began))
+	l.c.metrics.batches.Inc()
+	l.c.metrics.parquetBytes.Add(float64(size))
+	if l.c.index != nil {
+		l.c.index.add(ctx, l, keys, b.hot)
+	}
+	l.batch, l.raw = nil, 0
+	l.forgetChunks()
+	return b.discard()
+}
+
+// openFlows returns the open flows as the checkpoint keeps them.
+func (l *lane) openFlows() []openFlow {
+	if l.builder == nil {
+		return l.cp.Open
+	}
+	flows := l.builder.OpenFlows()
+	out := make([]openFlow, 0, len(flows))
+	for _, f := range flows {
+		k, err := f.Key.AppendBinary(nil)
+		if err != nil {
+			l.err = err // it never is
+			continue
+		}
+		out = append(out, openFlow{Key: k, FirstNanos: f.FirstNanos, Chunk: l.chunks[f.First.Chunk].key, Offset: f.First.Offset, Segments: f.Segments})
+	}
+	return out
+}
+
+// forgetChunks lets go of the chunks before the oldest that an open session has packets in.
+func (l *lane) forgetChunks() {
+	if l.builder == nil {
+		return
+	}
+	oldest := uint32(l.cp.Next) //nolint:gosec // see take
+	if flows := l.builder.OpenFlows(); len(flows) > 0 {
+		oldest = flows[0].First.Chunk
+	}
+	for seq := range l.chunks {
+		if seq < oldest {
+			delete(l.chunks, seq)
+		}
+	}
+}
+
+// flushQuiet saves the open sessions of a lane that brought nothing for long: its
+// sensor is gone, or its link is. What comes later begins new sessions.
+func (l *lane) flushQuiet(ctx context.Context) error {
+	if len(l.cp.Open) == 0 {
+		return nil
+	}
+	if l.builder == nil {
+		r, err := chunk.Open(ctx, l.c.store, l.cp.Chunk)
+		if err != nil {
+			return err
+		}
+		if err := l.begin(ctx, r.Meta()); err != nil {
+			return err
+		}
+	}
+	l.batch = l.c.newBatch(l.sensor, l.name, l.cp.Next, "-quiet")
+	l.builder.Flush()
+	l.cp.Flushed = true
+	return l.commit(ctx)
+}
+
+// takeIndexed takes the Parquet files off the checkpoint that Elasticsearch has meanwhile.
+func (l *lane) takeIndexed() (any bool) {
+	for {
+		select {
+		case keys := <-l.indexed:
+			for _, k := range keys {
+				for i, u := range l.cp.Unindexed {
+					if u == k {
+						l.cp.Unindexed = append(l.cp.Unindexed[:i], l.cp.Unindexed[i+1:]...)
+						any = true
+						break
+					}
+				}
+			}
+		default:
+			return any
+		}
+	}
+}
+
+// forgetIndexed stores a checkpoint that lists fewer files to index.
+func (l *lane) forgetIndexed(ctx context.Context) error {
+	if l.batch != nil || !l.takeIndexed() {
+		return nil
+	}
+	if err := l.c.lease.check(); err != nil {
+		return err
+	}
+	return l.cp.save(ctx, l.c.store)
+}
+
+// feeder decodes the packets of one chunk for the session builder.
+type feeder struct {
+	lane    *lane
+	seq     uint32
+	decoder *packet.Decoder
+	packets int
+	damage  error // what made packets of the chunk unreadable
+
+	rec chunk.Record
+	p   packet.Packet
+}
+
+// recordReader is what gives the records of one flow.
+type recordReader interface{ Next(r *chunk.Record) error }
+
+// chunk reads the whole chunk, flow after flow. When a part is damaged it goes
+// on flow by flow, and keeps the first error in damage.
+func (f *feeder) chunk(ctx context.Context, r *chunk.Reader) error {
+	next := 0 // flow after those that gave all or some of their packets
+	err := r.ReadFlows(ctx, func(e *chunk.FlowEntry, recs *chunk.FlowRecords) error {
+		before := f.packets
+		err := f.flow(e, recs)
+		if err == nil || f.packets > before {
+			next++
+		}
+		return errors.Join(err, f.lane.err)
+	})
+	if err == nil || !errors.Is(err, chunk.ErrCorrupt) || f.lane.err != nil {
+		return err
+	}
+	f.damage = err
+	flows := r.Flows()
+	for i := next; i < len(flows); i++ {
+		if err := f.one(ctx, r, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flows reads the flows that are wanted, each by its own byte range.
+func (f *feeder) flows(ctx context.Context, r *chunk.Reader, want func(packet.Key) bool) error {
+	for i, e := range r.Flows() {
+		if !want(e.Key) {
+			continue
+		}
+		if err := f.one(ctx, r, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one reads flow i; damage costs the rest of the flow.
+func (f *feeder) one(ctx context.Context, r *chunk.Reader, i int) error {
+	recs, err := r.ReadFlow(ctx, i)
+	if err == nil {
+		err = f.flow(&r.Flows()[i], recs)
+	}
+	if errors.Is(err, chunk.ErrCorrupt) {
+		if f.damage == nil {
+			f.damage = err
+		}
+		return nil
+	}
+	return err
+}
+
+func (f *feeder) flow(e *chunk.FlowEntry, recs recordReader) error {
+	offset := e.Offset
+	for {
+		err := recs.Next(&f.rec)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.decoder.Decode(f.rec.Data, f.rec.TimeNanos, f.rec.WireLen, &f.p)
+		// The sensor saw the packets in capture order, and so knew the flow of
+		// every fragment; here they come flow by flow.
+		f.p.Key = e.Key
+		length := f.rec.RawLen()
+		f.lane.builder.Packet(&f.p, session.Position{Chunk: f.seq, Length: uint32(length), Offset: offset}) //nolint:gosec // of one record
+		offset += length
+		f.packets++
+	}
+}
