@@ -86,8 +86,9 @@ func valueNode(path string, v reflect.Value, origins map[string]Origin) *yaml.No
 
 func textNode(text string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: text}
-	if text == "" {
-		n.Style = yaml.DoubleQuotedStyle // a bare "key:" would set nothing
+	switch text {
+	case "", "~", "null", "Null", "NULL", "<<":
+		n.Style = yaml.DoubleQuotedStyle // bare, it would be no value, or a merge
 	}
 	return n
 }

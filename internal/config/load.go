@@ -97,6 +97,7 @@ func (l layer) set(path, value string, o Origin, p *problems) {
 		}
 	}
 	p.origins[path] = o
+	delete(p.lines, path)
 }
 
 // kubernetesEnv are the variables that Kubernetes sets in each container for
@@ -176,7 +177,7 @@ func (p *problems) validate(path string, v reflect.Value) {
 			p.validate(at, v.Field(i))
 		}
 	}
-	if !v.CanAddr() {
+	if !v.CanAddr() || !v.Addr().CanInterface() { // an embedded struct that is not exported: its Validate is promoted
 		return
 	}
 	if c, ok := v.Addr().Interface().(validator); ok {
