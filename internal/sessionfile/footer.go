@@ -7,8 +7,6 @@ import (
 	"strconv"
 
 	"github.com/parquet-go/parquet-go/format"
-
-	"wirelake/internal/spi"
 )
 
 // ErrCorrupt is wrapped by every error about the content of a file.
@@ -18,6 +16,13 @@ var ErrCorrupt = errors.New("corrupt Parquet file")
 func corrupt(key string, offset int64, reason string, args ...any) error {
 	return fmt.Errorf("%q at offset %d: %w: %s", key, offset, ErrCorrupt, fmt.Sprintf(reason, args...))
 }
+
+const (
+	// maxGroupRows and maxChunkValues bound what a footer is believed: what is above
+	// them was not written by this package, and must not size a buffer.
+	maxGroupRows   = 1 << 22
+	maxChunkValues = 1 << 25
+)
 
 // rowGroup is what the footer says of one row group.
 type rowGroup struct {
@@ -59,8 +64,8 @@ type footer struct {
 	unknown  int // columns that the schema does not have
 }
 
-// parseFooter decodes the thrift structure b, which stands at offset at in a file of size bytes.
-func parseFooter(key string, s *Schema, b []byte, at, size int64) (*footer, error) {
+// parseFooter decodes the thrift structure b, which stands at offset at of the file.
+func parseFooter(key string, s *Schema, b []byte, at int64) (*footer, error) {
 	r := &thriftReader{b: b}
 	f := &footer{}
 	var columns []int // per column of the file, that of the schema, -1 for none
@@ -124,7 +129,6 @@ func parseFooter(key string, s *Schema, b []byte, at, size int64) (*footer, erro
 	if err := f.readMeta(meta); err != nil {
 		return nil, fmt.Errorf("%q: %w", key, err)
 	}
-	_ = size
 	return f, nil
 }
 
@@ -271,7 +275,7 @@ func (g *rowGroup) parse(r *thriftReader, columns []int, limit int64) error {
 			}
 		case id == 3 && typ == thriftI64:
 			n := r.int()
-			if n < 0 || n > 1<<31-1 {
+			if n < 0 || n > maxGroupRows {
 				problem = fmt.Errorf("row group of %d rows", n)
 				n = 0
 			}
@@ -369,7 +373,7 @@ func (c *chunkMeta) parseStatistics(r *thriftReader) {
 func (c *chunkMeta) check(limit int64) error {
 	inside := func(off, n int64) bool { return off >= int64(len(magic)) && n >= 0 && off <= limit && n <= limit-off }
 	switch {
-	case c.values < 0 || c.values > 1<<31-1:
+	case c.values < 0 || c.values > maxChunkValues:
 		return fmt.Errorf("%d values", c.values)
 	case c.nulls > c.values:
 		return fmt.Errorf("%d nulls of %d values", c.nulls, c.values)
@@ -403,5 +407,3 @@ func (f *footer) memory() int64 {
 	}
 	return n
 }
-
-var _ = spi.RootList
