@@ -32,7 +32,7 @@ func FuzzBuilder(f *testing.F) {
 		for i := range 8 {
 			now += int64(step) * sec
 			frame := append([]byte(nil), data...)
-			if len(frame) > 40 && i > 0 {
+			if len(frame) > 44 && i > 0 {
 				frame[40+i%4] += byte(i) * cut // ports or sequence numbers
 			}
 			d.Decode(frame[:max(0, len(frame)-i*int(cut)%(len(frame)+1))], now, len(frame), &p)
