@@ -50,6 +50,7 @@ func (d *Decoder) Decode(data []byte, timeNanos int64, wireLen int, p *Packet) {
 // keyMAC keys the packet on its link-layer addresses and a type: an ethertype, a SNAP protocol or a DSAP.
 // Without addresses the link type is the key.
 func (d *Decoder) keyMAC(p *Packet, typ uint16) {
+	p.forgetIP()
 	switch {
 	case !p.HasMAC:
 		t := uint16(d.linkType)
@@ -65,6 +66,12 @@ func (d *Decoder) keyMAC(p *Packet, typ uint16) {
 		copy(t[:], p.DstMAC[:])
 		p.Key, p.Dir = NewKey(KindMAC, 0, s, t, typ, typ)
 	}
+}
+
+// forgetIP clears what IP and UDP headers of a tunnel left, when what it carries is not IP.
+func (p *Packet) forgetIP() {
+	p.TTL, p.TOS, p.Proto, p.IPID, p.SrcPort, p.DstPort = 0, 0, 0, 0, 0, 0
+	p.L4, p.Payload = nil, nil
 }
 
 // setMACs takes the addresses of an Ethernet header (destination first); those of the header around it

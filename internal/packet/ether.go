@@ -153,6 +153,7 @@ func (d *Decoder) arp(b []byte, p *Packet) bool {
 	if op&1 == 1 {               // request, also of reverse and inverse ARP
 		addr = b[8+2*hlen+4:]
 	}
+	p.forgetIP()
 	k := Key{PortA: etherARP, PortB: etherARP, Kind: KindARP}
 	copy(k.A[:4], addr)
 	k.B = k.A

@@ -27,8 +27,6 @@ func (h *ipHeader) apply(p *Packet) {
 		p.L3Type = etherIPv6
 	}
 	p.TTL, p.TOS, p.Proto, p.IPID = h.ttl, h.tos, h.proto, h.ident
-	p.MoreFrags, p.FragOff = h.moreFrags, h.fragOff
-	p.Fragment = h.moreFrags || h.fragOff != 0
 	p.Truncated, p.Missing = h.missing != 0, h.missing
 	p.L3, p.L4, p.Payload = h.l3, h.l4, nil
 }
@@ -148,7 +146,8 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 			id.proto = h.proto
 		}
 		if p.fragL3 == nil {
-			p.fragL3, p.fragHead = h.l3, len(h.l3)-len(h.l4)
+			p.Fragment, p.MoreFrags, p.FragOff = true, h.moreFrags, h.fragOff
+			p.fragL3, p.fragHead, p.fragAt = h.l3, len(h.l3)-len(h.l4), p.peeled
 		}
 		if h.fragOff != 0 {
 			h.setKey(p, 0, 0)

@@ -112,25 +112,22 @@ type Packet struct {
 	CapLen    uint32 // length captured
 	LinkType  uint32 // LINKTYPE_ number
 
-	Key     Key
-	Dir     Dir
-	Mark    Mark
-	Tunnels Tunnels
+	Key  Key
+	Dir  Dir
+	Mark Mark
 
 	// Layer 2.
-	HasMAC         bool
-	SrcMAC, DstMAC [6]byte
-	EtherType      uint16 // of the outermost Ethernet (or SLL) header after VLAN tags; below 0x600: the 802.3 length. 0: none
-	L3Type         uint16 // ethertype of L3, the innermost network layer; LLC frames without SNAP: DSAP
+	EtherType uint16 // of the outermost Ethernet (or SLL) header after VLAN tags; below 0x600: the 802.3 length. 0: none
+	L3Type    uint16 // ethertype of L3, the innermost network layer; LLC frames without SNAP: DSAP
 
 	// Layer 3.
-	TTL       uint8 // or hop limit
-	TOS       uint8 // DSCP and ECN; or traffic class
-	Proto     uint8 // IP protocol of L4, after extension headers
-	Fragment  bool  // fragmented: FragOff > 0 or MoreFrags
-	MoreFrags bool
-	FragOff   uint16 // offset of this fragment's data, bytes
-	IPID      uint32
+	TTL       uint8  // or hop limit
+	TOS       uint8  // DSCP and ECN; or traffic class
+	Proto     uint8  // IP protocol of L4, after extension headers
+	IPID      uint32 // IPv4 identification; IPv6: that of the fragment header, else 0
+	Fragment  bool   // this IP packet, or that of a tunnel around it, is a fragment
+	MoreFrags bool   // of that packet: more follow
+	FragOff   uint16 // of that packet: offset of its data in the datagram, bytes
 
 	// Layer 4. Zero where the protocol has none, or in a later fragment.
 	SrcPort, DstPort   uint16 // as in the packet; Key may know more of a later fragment
@@ -152,14 +149,24 @@ type Packet struct {
 	// up to the fragment data (with IPv6: to and including the fragment header).
 	fragL3   []byte
 	fragHead int
+	fragAt   peeled
 
-	nVLAN, nVNI, nOuterIP, nOuterMAC, nLabel uint8
+	peeled
 
 	vlans     [MaxVLANs]VLAN
 	vnis      [MaxVNIs]uint32
 	outerIPs  [MaxOuter]Outer
 	outerMACs [MaxOuter]Outer
 	labels    [MaxLabels]uint32
+}
+
+// peeled is what changes with each header that is peeled off.
+type peeled struct {
+	Tunnels        Tunnels // encapsulations peeled off
+	HasMAC         bool    // SrcMAC and DstMAC are those of the innermost link-layer header
+	SrcMAC, DstMAC [6]byte
+
+	nVLAN, nVNI, nOuterIP, nOuterMAC, nLabel uint8
 }
 
 // DSCP returns the differentiated services code point (RFC 2474).
@@ -188,11 +195,14 @@ func (p *Packet) Labels() []uint32 { return p.labels[:p.nLabel] }
 
 // reset clears all that a decode may not set. The arrays are left: their counts say what is valid.
 func (p *Packet) reset() {
-	p.Key, p.Dir, p.Mark, p.Tunnels = Key{}, AtoB, MarkNone, 0
-	p.HasMAC, p.SrcMAC, p.DstMAC, p.EtherType, p.L3Type = false, [6]byte{}, [6]byte{}, 0, 0
-	p.TTL, p.TOS, p.Proto, p.Fragment, p.MoreFrags, p.FragOff, p.IPID = 0, 0, 0, false, false, 0, 0
+	p.Key, p.Dir, p.Mark, p.peeled, p.EtherType = Key{}, AtoB, MarkNone, peeled{}, 0
+	p.fragL3 = nil
+	p.resetNetwork()
+}
+
+// resetNetwork clears what is told of layers 3 and 4.
+func (p *Packet) resetNetwork() {
+	p.L3Type, p.TTL, p.TOS, p.Proto, p.IPID, p.Fragment, p.MoreFrags, p.FragOff = 0, 0, 0, 0, 0, false, false, 0
 	p.SrcPort, p.DstPort, p.Seq, p.Ack, p.Flags, p.Window, p.ICMPType, p.ICMPCode = 0, 0, 0, 0, 0, 0, 0, 0
 	p.Truncated, p.Missing, p.L3, p.L4, p.Payload = false, 0, nil, nil, nil
-	p.fragL3, p.fragHead = nil, 0
-	p.nVLAN, p.nVNI, p.nOuterIP, p.nOuterMAC, p.nLabel = 0, 0, 0, 0, 0
 }
