@@ -59,7 +59,11 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 		schema: schema, metrics: newMetrics(p.Metrics), lanes: make(map[string]*lane),
 	}
 	if p.Elastic != nil {
-		c.index = newIndexer(p.Store, p.Elastic, c.schema, cfg.HotDays, p.Log, c.metrics.backlog)
+		files, err := sessionfile.NewReader(p.Store, schema)
+		if err != nil {
+			return nil, err
+		}
+		c.index = newIndexer(p.Store, p.Elastic, files, cfg.HotDays, p.Log, c.metrics.backlog)
 	}
 	return c, nil
 }

@@ -33,7 +33,7 @@ const (
 type indexer struct {
 	store   objstore.Store
 	es      *elastic.Client
-	schema  *sessionfile.Schema
+	files   *sessionfile.Reader
 	hotDays int
 	log     *slog.Logger
 	gauge   prometheus.Gauge
@@ -60,8 +60,8 @@ type indexJob struct {
 	after  time.Time // not before
 }
 
-func newIndexer(store objstore.Store, es *elastic.Client, schema *sessionfile.Schema, hotDays int, log *slog.Logger, gauge prometheus.Gauge) *indexer {
-	return &indexer{store: store, es: es, schema: schema, hotDays: hotDays, log: log, gauge: gauge,
+func newIndexer(store objstore.Store, es *elastic.Client, files *sessionfile.Reader, hotDays int, log *slog.Logger, gauge prometheus.Gauge) *indexer {
+	return &indexer{store: store, es: es, files: files, hotDays: hotDays, log: log, gauge: gauge,
 		waiting: make(map[string]int), days: make(map[string]bool), wake: make(chan struct{})}
 }
 
@@ -207,7 +207,7 @@ func (x *indexer) index(ctx context.Context, job *indexJob) error {
 		return err
 	}
 	if job.bodies == nil {
-		return indexFile(ctx, x.store, x.es, x.schema, job.file, job.day)
+		return indexFile(ctx, x.files, x.es, job.file, job.day)
 	}
 	for i, b := range job.bodies {
 		if _, err := x.es.Bulk(ctx, job.day, b); err != nil {
@@ -263,7 +263,7 @@ func (x *indexer) fill(ctx context.Context, day, except string) error {
 		if obj.Key == except || !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
-		if err := indexFile(ctx, x.store, x.es, x.schema, obj.Key, day); err != nil {
+		if err := indexFile(ctx, x.files, x.es, obj.Key, day); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package compactor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path"
@@ -39,9 +40,13 @@ func Reindex(ctx context.Context, store objstore.Store, es *elastic.Client, reg 
 	if err != nil {
 		return err
 	}
+	files, err := sessionfile.NewReader(store, schema)
+	if err != nil {
+		return err
+	}
 	for i, day := range days {
 		progress(day, i, len(days))
-		if err := reindexDay(ctx, store, es, schema, day); err != nil {
+		if err := reindexDay(ctx, store, files, es, day); err != nil {
 			return fmt.Errorf("day %s: %w", day, err)
 		}
 		log.InfoContext(ctx, "day indexed", "day", day)
@@ -49,7 +54,7 @@ func Reindex(ctx context.Context, store objstore.Store, es *elastic.Client, reg 
 	return nil
 }
 
-func reindexDay(ctx context.Context, store objstore.Store, es *elastic.Client, schema *sessionfile.Schema, day string) error {
+func reindexDay(ctx context.Context, store objstore.Store, files *sessionfile.Reader, es *elastic.Client, day string) error {
 	set := func(complete bool) error {
 		return elastic.UpdateDays(ctx, store, func(d elastic.Days) bool {
 			d[day] = complete
@@ -72,7 +77,7 @@ func reindexDay(ctx context.Context, store objstore.Store, es *elastic.Client, s
 		if !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
-		if err := indexFile(ctx, store, es, schema, obj.Key, day); err != nil {
+		if err := indexFile(ctx, files, es, obj.Key, day); err != nil {
 			return err
 		}
 	}
@@ -83,7 +88,11 @@ func reindexDay(ctx context.Context, store objstore.Store, es *elastic.Client, s
 }
 
 // indexFile indexes the hot fields of all sessions of a Parquet file.
-func indexFile(ctx context.Context, store objstore.Store, es *elastic.Client, schema *sessionfile.Schema, key, day string) error {
+func indexFile(ctx context.Context, files *sessionfile.Reader, es *elastic.Client, key, day string) error {
+	f, err := files.Open(ctx, key)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(indexWorkers)
 	body := &elastic.Body{}
@@ -95,10 +104,9 @@ func indexFile(ctx context.Context, store objstore.Store, es *elastic.Client, sc
 			return err
 		})
 	}
-	for d, err := range documents(ctx, store, key, schema, elastic.Needed(schema.Registry())) {
+	for d, err := range f.Documents(ctx, elastic.Needed(files.Schema().Registry())) {
 		if err != nil {
-			_ = group.Wait() // what was sent may stay: it is right
-			return err
+			return errors.Join(err, group.Wait()) // what was sent may stay: it is right
 		}
 		body.Add(d)
 		if body.Len() >= es.BulkBytes() {

@@ -29,6 +29,10 @@ const (
 // constructor.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		newCompactorCommand(a),
+		newReindexCommand(a),
+		newImportCommand(a),
+		newChunkCommand(a),
 		newConfigCommand(a),
 		newSPICommand(a),
 		newVersionCommand(a),
@@ -61,7 +65,10 @@ func newApp(b telemetry.Build) *app {
 
 // execute runs the command line and returns the exit code.
 func (a *app) execute(ctx context.Context, args []string) int {
-	root := a.rootCommand()
+	return a.executeRoot(ctx, a.rootCommand(), args)
+}
+
+func (a *app) executeRoot(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -69,20 +76,23 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	}
 	var signal telemetry.SignalError
 	if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &signal) {
-		fmt.Fprintf(a.stderr, "wirelake: %v\n", signal)
+		a.tell("wirelake: %v\n", signal)
 		return exitError
 	}
-	fmt.Fprintf(a.stderr, "wirelake: %v\n", err)
+	a.tell("wirelake: %v\n", err)
 	var usage usageError
 	if a.running && !errors.As(err, &usage) {
 		return exitError
 	}
 	var bad *config.Error
 	if !errors.As(err, &bad) {
-		fmt.Fprintf(a.stderr, "See '%s --help'.\n", cmd.CommandPath())
+		a.tell("See '%s --help'.\n", cmd.CommandPath())
 	}
 	return exitUsage
 }
+
+// tell prints to people. That nobody reads any more is no error.
+func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.stderr, format, args...) }
 
 // usageError is an error of the command line that only the command itself could
 // find. It ends the program with code 2.
@@ -186,16 +196,17 @@ func flagValue(f *pflag.Flag) string {
 // openStore opens the store of the settings, creating its folder when it is a
 // file store that is not there yet. component names the caller in the metrics.
 func (a *app) openStore(ctx context.Context, component string) (objstore.Store, error) {
-	return a.open(ctx, component, objstore.Options{Logger: a.log})
+	return a.open(ctx, component, objstore.Options{})
 }
 
 // openExistingStore is openStore for commands that only read: a folder that is
 // not there is an error, for the path is likely mistyped.
 func (a *app) openExistingStore(ctx context.Context, component string) (objstore.Store, error) {
-	return a.open(ctx, component, objstore.Options{Logger: a.log, MustExist: true})
+	return a.open(ctx, component, objstore.Options{MustExist: true})
 }
 
 func (a *app) open(ctx context.Context, component string, opts objstore.Options) (objstore.Store, error) {
+	opts.Config, opts.Logger = a.cfg.ObjectStore, a.log
 	s, err := objstore.Open(ctx, a.cfg.Store, opts)
 	if err != nil {
 		return nil, err

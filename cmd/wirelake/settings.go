@@ -3,8 +3,15 @@ package main
 import (
 	"fmt"
 
+	"wirelake/compactor"
 	"wirelake/internal/config"
+	"wirelake/internal/elastic"
+	"wirelake/internal/geo"
+	"wirelake/internal/objstore"
+	"wirelake/internal/session"
 	"wirelake/internal/telemetry"
+	"wirelake/query"
+	"wirelake/sensor"
 )
 
 // settings is the configuration file: what all commands share, and a section for
@@ -12,12 +19,28 @@ import (
 type settings struct {
 	Store string              `koanf:"store" help:"where the archive is: s3://bucket/prefix or file:///dir"`
 	Log   telemetry.LogConfig `koanf:"log"`
+
+	ObjectStore   objstore.Config     `koanf:"object_store"`
+	Import        sensor.ImportConfig `koanf:"import"`
+	Session       session.Config      `koanf:"session"`
+	Compactor     compactor.Config    `koanf:"compactor"`
+	Elasticsearch elastic.Config      `koanf:"elasticsearch"`
+	Query         query.Config        `koanf:"query"`
+	GeoIP         geo.Config          `koanf:"geoip"`
 }
 
 func defaultSettings() settings {
 	return settings{
 		Store: "file://./.wirelake",
 		Log:   telemetry.DefaultLogConfig(),
+
+		ObjectStore:   objstore.DefaultConfig(),
+		Import:        sensor.DefaultImportConfig(),
+		Session:       session.DefaultConfig(),
+		Compactor:     compactor.DefaultConfig(),
+		Elasticsearch: elastic.DefaultConfig(),
+		Query:         query.DefaultConfig(),
+		GeoIP:         geo.DefaultConfig(),
 	}
 }
 
