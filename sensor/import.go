@@ -34,9 +34,17 @@ type ImportOptions struct {
 	Generator  string    // program and version, kept in each chunk
 	Stdin      io.Reader // what the path "-" reads
 
-	// Progress is told every few hundred milliseconds, and at the end of a file,
-	// how many bytes of it are read. Size is -1 when it is not known.
-	Progress func(path string, read, size int64)
+	// Progress is told every few hundred milliseconds, and at the end of a file.
+	Progress func(ImportProgress)
+}
+
+// ImportProgress says how far an import has read.
+type ImportProgress struct {
+	Path       string // file being read
+	File       int    // its number, from 1
+	Files      int
+	ReadBytes  int64 // of all files, as they are on disk
+	TotalBytes int64 // of all files; -1 when one of them is a pipe
 }
 
 // NewImporter returns an importer into store.
@@ -82,8 +90,15 @@ func (im *Importer) run(ctx context.Context, paths []string, series bool) (res I
 		return ImportResult{}, fmt.Errorf("import: %w", err)
 	}
 	up := newUploader(ctx, im)
-	r := importRun{im: im, up: up, memory: int64(im.cfg.MemoryBytes / 2)}
+	r := importRun{im: im, up: up, memory: int64(im.cfg.MemoryBytes / 2), progress: ImportProgress{Files: len(inputs)}}
+	for _, in := range inputs {
+		if r.progress.TotalBytes += in.size; in.size < 0 {
+			r.progress.TotalBytes = -1
+			break
+		}
+	}
 	for i, in := range inputs {
+		r.progress.Path, r.progress.File = in.path, i+1
 		file := &FileResult{Path: in.path}
 		r.results = append(r.results, file)
 		r.importFile(up.ctx, in, file, !series || i == len(inputs)-1)
@@ -107,6 +122,8 @@ type importRun struct {
 	im      *Importer
 	up      *uploader
 	results []*FileResult
+
+	progress ImportProgress // up to the file at hand
 
 	identity string  // of the lanes
 	lanes    []*lane // in the order in which their first packets came
@@ -149,7 +166,9 @@ func (r *importRun) importFile(ctx context.Context, in input, file *FileResult, 
 		r.cut(ctx)
 	}
 	r.im.metrics.file(file)
-	r.im.log.InfoContext(ctx, "capture file read", "file", in.path, "packets", file.Packets, "bytes", file.Bytes, "error", file.Err)
+	if file.Err == nil {
+		r.im.log.InfoContext(ctx, "capture file read", "file", in.path, "packets", file.Packets, "bytes", file.Bytes)
+	}
 }
 
 const progressEvery = 200 * time.Millisecond
@@ -160,10 +179,15 @@ func (r *importRun) readFile(ctx context.Context, src *openInput, file *FileResu
 	var p packet.Packet
 	progress := func() {
 		if r.im.opts.Progress != nil {
-			r.im.opts.Progress(src.path, src.counter.n, src.size)
+			p := r.progress
+			p.ReadBytes += src.counter.n
+			r.im.opts.Progress(p)
 		}
 	}
-	defer progress()
+	defer func() {
+		progress()
+		r.progress.ReadBytes += src.counter.n
+	}()
 	shown := time.Now()
 	for n := 0; ; n++ {
 		if n&0xfff == 0 {

@@ -241,7 +241,7 @@ func TestSealChecksMeta(t *testing.T) {
 		"lane":      func(m *Meta) { m.Lane = "" },
 		"file":      func(m *Meta) { m.File = strings.Repeat("x", MaxNameBytes+1) },
 		"key time":  func(m *Meta) { m.KeyNanos = -1 },
-		"link type": func(m *Meta) { m.LinkType = 1 << 28 },
+		"link type": func(m *Meta) { m.LinkType = 1 << 16 },
 	} {
 		m := testMeta()
 		change(&m)

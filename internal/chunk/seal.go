@@ -58,8 +58,8 @@ func (b *Builder) Seal(m Meta, w io.Writer) (Summary, error) {
 	if m.Snaplen == 0 {
 		m.Snaplen = defaultSnaplen
 	}
-	if m.LinkType > 1<<28-1 {
-		return Summary{}, fmt.Errorf("seal chunk: link type %d is above 28 bits", m.LinkType)
+	if m.LinkType > 1<<16-1 {
+		return Summary{}, fmt.Errorf("seal chunk: link type %d is above 16 bits", m.LinkType)
 	}
 	b.count(&m)
 	if err := m.validate(); err != nil {
