@@ -1,6 +1,8 @@
 package testenv_test
 
 import (
+	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -10,9 +12,13 @@ import (
 // TestImportRules holds who may import whom: the three services meet in the object store only, through formats in
 // internal/, and nothing that ships knows of the test environment.
 func TestImportRules(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "wirelake/...").CombinedOutput()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "wirelake/...").Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, out)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
 	}
 	forbidden := map[string][]string{
 		"sensor":    {"compactor", "query", "cmd", "web", "testenv"},
