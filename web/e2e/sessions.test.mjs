@@ -103,7 +103,7 @@ pageTest("a packet's bytes are those of the capture", async (page) => {
   const frame = (await block.locator('.hex-bytes').textContent()).split('\n')[0].replace(/\s+/g, ' ').trim();
   assert.equal(frame, hexOf(Buffer.from(first.data, 'base64')));
 
-  await page.getByRole('button', { name: /^Destination/ }).click();
+  await page.getByRole('group', { name: 'Directions' }).getByRole('button', { name: /^Destination/ }).click();
   assert.equal(await page.locator('.packet.dst').count(), 0);
 });
 

@@ -55,6 +55,10 @@ export function SessionsPage() {
   const [sessions, cancel] = useSessions(search, paths, run, ready);
   const { answer, graph } = sessions;
 
+  useEffect(() => {
+    document.title = search.expression.trim() === '' ? 'Sessions · wirelake' : `${search.expression} · wirelake`;
+  }, [search.expression]);
+
   const submit = useCallback(
     (expression: string) => {
       const said = expression.trim();
@@ -142,6 +146,11 @@ function Results({ sessions, search, fields, columns, go, retry, help }: {
   useEffect(() => {
     latest.current = opened;
   });
+  // Another page or order begins at its top.
+  const scroller = useRef<HTMLElement>(null);
+  useEffect(() => {
+    scroller.current?.scrollTo({ top: 0 });
+  }, [sessions.key]);
   const toggle = useCallback((id: string) => {
     const next = new Set(latest.current);
     if (!next.delete(id)) next.add(id);
@@ -167,7 +176,7 @@ function Results({ sessions, search, fields, columns, go, retry, help }: {
   if (error) return <NotRun error={error} help={help} />;
   if (!answer) return sessions.cancelled ? <Cancelled retry={retry} /> : <Waiting />;
   return (
-    <main className={`results ${sessions.running ? 'stale' : ''}`}>
+    <main ref={scroller} className={`results ${sessions.running ? 'stale' : ''}`}>
       <ResultHead graph={graph} found={answer.recordsFiltered} search={search} onChange={go} />
       <div className="table-bar">
         <Pager start={search.start} length={search.length} total={answer.recordsFiltered} onChange={go} />

@@ -1,4 +1,5 @@
 import { type KeyboardEvent, memo, type PointerEvent, type ReactNode, useCallback, useRef, useState } from 'react';
+import { textAt } from '../api/document';
 import type { Doc } from '../api/types';
 import type { Order } from '../search/search';
 import { isWidths, useStored } from '../ui/storage';
@@ -27,7 +28,7 @@ export function SessionTable(props: RowsProps & { order: readonly Order[]; onOrd
   const { docs, columns, opened, onToggle, detail, expOf } = props;
   const [widths, setWidths] = useStored('widths', {}, isWidths);
   const [active, setActive] = useState(0);
-  const widthOf = (c: Column): number => widths[c.id] ?? c.width;
+  const widthOf = (c: Column): number => widths[c.id] ?? naturalWidth(c, docs);
   const total = columns.reduce((sum, c) => sum + widthOf(c), TOGGLE_WIDTH);
   const activate = useCallback((index: number) => setActive(index), []);
   const sort = (column: Column, add: boolean): void => {
@@ -78,6 +79,17 @@ export function SessionTable(props: RowsProps & { order: readonly Order[]; onOrd
       </tbody>
     </table>
   );
+}
+
+const ADDRESS_CHAR = 7.2; // px of a digit at the table's size
+const ADDRESS_REST = 58; // the cell's padding and the country
+const MOST_ADDRESS = 345; // an IPv6 address written in full
+
+/** Addresses are read whole or not at all: their columns are as wide as the longest on the page. */
+function naturalWidth(column: Column, docs: readonly Doc[]): number {
+  if (column.kind !== 'ip' || !/^(source|destination)\.ip$/.test(column.id)) return column.width;
+  const longest = docs.reduce((most, doc) => Math.max(most, textAt(doc, column.id).length), 0);
+  return Math.min(Math.max(column.width, Math.ceil(longest * ADDRESS_CHAR) + ADDRESS_REST), MOST_ADDRESS);
 }
 
 const NUMERIC = new Set<Column['kind']>(['number', 'bytes']);

@@ -46,7 +46,9 @@ function Plot({ chart, width, type, seriesType, onZoom }: {
   const span = chart.stop - chart.start;
   const x = (t: number): number => ((t - chart.start) / span) * width;
   const time = (px: number): number => chart.start + (px / width) * span;
-  const max = Math.max(chart.max, 1);
+  // Lines lie over each other, bars stand on each other.
+  const top = seriesType === 'lines' ? Math.max(...chart.bins.flatMap((b) => b.values)) : chart.max;
+  const max = Math.max(top, 1);
   const y = (v: number): number => TOP + PLOT - (v / max) * PLOT;
   const short = isBytes(type) ? formatBytes : formatShort;
   const ticks = timeTicks(chart.start, chart.stop, Math.max(2, width / 110));
@@ -84,7 +86,7 @@ function Plot({ chart, width, type, seriesType, onZoom }: {
         onPointerLeave={() => setPointer(undefined)}
       >
         <g transform={`translate(${LEFT} 0)`}>
-          {valueTicks(chart.max, 3).map((v) => (
+          {valueTicks(top, 3).map((v) => (
             <g key={v}>
               <line className="grid" x1={0} x2={width} y1={y(v)} y2={y(v)} />
               <text className="tick" x={-8} y={y(v) + 3.5} textAnchor="end">{short(v)}</text>
