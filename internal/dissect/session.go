@@ -168,7 +168,11 @@ func (s *Session) Wants(dir Dir) bool {
 func (s *Session) Buffered() int { return s.buffered }
 
 // Stream gives the next bytes of a direction to the session's parsers. b is not kept.
-func (s *Session) Stream(dir Dir, b []byte) {
+func (s *Session) Stream(dir Dir, b []byte) { s.stream(0, dir, b) }
+
+// stream classifies the bytes if need be, and gives them to the parsers from the
+// first on.
+func (s *Session) stream(first int, dir Dir, b []byte) {
 	if len(b) == 0 {
 		return
 	}
@@ -189,7 +193,7 @@ func (s *Session) Stream(dir Dir, b []byte) {
 	if s.live == 0 {
 		return
 	}
-	for i := range len(s.parsers) { // those that parsers add are fed elsewhere
+	for i, n := first, len(s.parsers); i < n; i++ { // those that parsers add are fed elsewhere
 		data := b
 		if i >= fresh {
 			data = whole
@@ -262,24 +266,8 @@ func (s *Session) hand(i int, dir Dir, rest []byte) {
 	} else {
 		s.classified = [2]bool{}
 	}
-	s.later(first, dir, rest)
-	s.later(first, dir.Other(), other)
-}
-
-// later gives bytes to the parsers from the first on, as Stream does to all.
-func (s *Session) later(first int, dir Dir, b []byte) {
-	if len(b) == 0 {
-		return
-	}
-	if !s.classified[dir] {
-		s.classified[dir] = true
-		s.classify(dir, 0, b)
-	}
-	for i, n := first, len(s.parsers); i < n; i++ {
-		if a := &s.parsers[i]; !a.done && !a.dirDone[dir] {
-			s.feed(i, dir, b)
-		}
-	}
+	s.stream(first, dir, rest)
+	s.stream(first, dir.Other(), other)
 }
 
 // drop ends a parser; only End is called on it after this.

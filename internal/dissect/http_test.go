@@ -1,0 +1,205 @@
+package dissect
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// httpSession feeds client and server bytes in turn, in parts of n bytes.
+func httpSession(n int, texts ...string) *Session {
+	s := newTestSession(New(), TCP, 40000, 80)
+	for i, text := range texts {
+		for len(text) > 0 {
+			m := min(n, len(text))
+			s.Stream(Dir(i%2), []byte(text[:m]))
+			text = text[m:]
+		}
+	}
+	return s
+}
+
+const (
+	md5Hello    = "5d41402abc4b2a76b9719d911017c592" // of "hello", RFC 1321's tool
+	sha256Hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+)
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestHTTP(t *testing.T) {
+	request := "GET /a/b?q=caf%C3%A9&empty=&flag HTTP/1.1\r\nHost: www.Example.org:8080\r\nUser-Agent: t/1\r\nCookie: a=1; b=2\r\n" +
+		"Authorization: Basic dXNlcjpwYXNz\r\nX-Forwarded-For: 192.0.2.1, 2001:db8::1\r\nAccept: */*\r\nReferer: http://r/\r\n\r\n"
+	for _, c := range []struct {
+		name  string
+		texts []string
+		want  map[string][]string
+	}{
+		{"a request with everything", []string{request}, map[string][]string{
+			"http.method": {"GET"}, "http.uri": {"www.Example.org:8080/a/b?q=caf%C3%A9&empty=&flag"}, "http.path": {"/a/b"},
+			"http.host": {"www.example.org:8080", "www.example.org"}, "http.key": {"q", "empty", "flag"}, "http.value": {"café"},
+			"http.cookieKey": {"a", "b"}, "http.cookieValue": {"1", "2"}, "http.authType": {"basic"}, "http.user": {"user"},
+			"http.xffIp": {"192.0.2.1", "2001:db8::1"}, "http.useragent": {"t/1"}, "http.request-referer": {"http://r/"},
+			"http.requestHeaderField": {"cookie", "accept"}, "http.requestHeaderValue": {"a=1; b=2", "*/*"},
+			"http.requestHeader": {"host", "user-agent", "cookie", "authorization", "x-forwarded-for", "accept", "referer"},
+			"http.clientVersion": {"1.1"}, "protocol": {"http"},
+		}},
+		{"a body of known length", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"}, map[string][]string{
+			"http.md5": {md5Hello}, "http.sha256": {sha256Hello}, "http.serverVersion": {"1.1"},
+		}},
+		{"a chunked body with extension and trailer", []string{"GET / HTTP/1.1\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: 1\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"}, map[string][]string{
+			"http.md5": {md5Hello}, "http.responseHeader": {"transfer-encoding", "content-length"},
+		}},
+		{"a body until the end of the connection", []string{"GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nhello"}, map[string][]string{
+			"http.md5": {md5Hello},
+		}},
+		{"an unfinished body has no hash", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html"}, map[string][]string{
+			"http.md5": nil, "http.bodyMagic": {"text/html"},
+		}},
+		{"pipelined requests, a HEAD among them", []string{"HEAD /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /3 HTTP/1.1\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 304 OK\r\nContent-Length: 9\r\n\r\n"}, map[string][]string{
+			"http.method": {"HEAD", "POST", "GET"}, "http.path": {"/1", "/2", "/3"}, "http.requestBody": {"hello"}, "http.md5": {md5Hello},
+		}},
+		{"a gzip body", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzipped(t, "hello")}, map[string][]string{
+			"http.bodyMagic": {"application/x-gzip"}, "http.decodedMd5": {md5Hello}, "http.decodedSha256": {sha256Hello},
+		}},
+		{"a body that is not the gzip it says", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"}, map[string][]string{
+			"http.md5": {md5Hello}, "http.decodedMd5": nil,
+		}},
+		{"a proxy's absolute target", []string{"GET http://example.org/x?y HTTP/1.1\r\nHost: example.org\r\n\r\n"}, map[string][]string{
+			"http.uri": {"example.org/x?y"}, "http.path": {"/x"}, "http.host": {"example.org"},
+		}},
+		{"a tunnel's bytes are classified", []string{"CONNECT h:22 HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nSSH-2.0-x\r\n"}, map[string][]string{
+			"protocol": {"http", "ssh"}, "http.uri": {"h:22"},
+		}},
+		{"line ends without CR", []string{"GET /lf HTTP/1.1\nHost: a\n\n"}, map[string][]string{
+			"http.uri": {"a/lf"},
+		}},
+		{"what is not HTTP ends it", []string{"GET / nonsense\r\nHost: x\r\n\r\n"}, map[string][]string{
+			"http.host": nil, "protocol": {"http"},
+		}},
+	} {
+		for _, n := range []int{1 << 20, 7, 1} {
+			s := httpSession(n, c.texts...)
+			s.End(true)
+			for path, want := range c.want {
+				if path == "protocol" && n == 1 {
+					continue
+				}
+				if got := stringsOf(s, path); fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%s, %d bytes at a time: %s: got %q, want %q", c.name, n, path, got, want)
+				}
+			}
+			wantStrings(t, s, "tags")
+		}
+	}
+}
+
+func TestHTTPGap(t *testing.T) {
+	s := httpSession(100, "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel")
+	s.Gap(Server, 7)
+	s.Stream(Server, []byte("HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nhello"))
+	s.Gap(Server, 1000)
+	s.Stream(Server, []byte("the middle of something"))
+	s.End(true)
+	wantStrings(t, s, "http.md5", md5Hello)
+	wantStrings(t, s, "tags")
+}
+
+// TestHTTPHostile holds that bad messages cost little: memory within the limit, no tag, no time.
+func TestHTTPHostile(t *testing.T) {
+	for name, text := range map[string]string{
+		"a million headers":      "GET / HTTP/1.1\r\n" + strings.Repeat("X-A: b\r\n", 1_000_000),
+		"a header without end":   "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 4<<20),
+		"a million requests":     strings.Repeat("GET /x HTTP/1.1\r\n\r\n", 200_000),
+		"a chunk size too large": "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
+		"a length too large":     "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\nx",
+		"a negative length":      "POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\nx",
+	} {
+		s := newTestSession(New(), TCP, 40000, 80)
+		for b := []byte(text); len(b) > 0; {
+			n := min(len(b), 1460)
+			s.Stream(Client, b[:n])
+			b = b[n:]
+			if s.Buffered() > 128<<10 {
+				t.Fatalf("%s: %d bytes held", name, s.Buffered())
+			}
+		}
+		s.End(true)
+		wantStrings(t, s, "tags")
+	}
+}
+
+// TestHTTPBomb holds that a compressed body that expands without bound is left alone.
+func TestHTTPBomb(t *testing.T) {
+	bomb := gzipped(t, strings.Repeat("\x00", 64<<20))
+	s := httpSession(1<<20, "GET / HTTP/1.1\r\n\r\n", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(bomb), bomb))
+	s.End(true)
+	wantStrings(t, s, "http.decodedMd5")
+	if got := stringsOf(s, "http.md5"); len(got) != 1 {
+		t.Errorf("got %d hashes of the transferred body, want 1", len(got))
+	}
+}
+
+func TestMagic(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x1f\x8b\x08": "application/x-gzip", "PK\x03\x04": "application/zip", "GIF89a": "image/gif",
+		"  <!DOCTYPE HTML>": "text/html", "\xef\xbb\xbf<html>": "text/html", "<?xml version": "text/xml",
+		`{"a":1}`: "application/json", "[ {": "application/json", "{ not": "", "hello": "", "": "",
+		"G" + strings.Repeat("x", 187) + "G": "video/mp2t", "<s:Envelope/>": "",
+	} {
+		if got := magic([]byte(text)); got != want {
+			t.Errorf("%.20q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// FuzzHTTP cuts the input at every seventh byte for one side and gives the whole
+// to the other: the parser must not panic nor hold more than its limits.
+func FuzzHTTP(f *testing.F) {
+	f.Add([]byte("POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n"))
+	set := New()
+	f.Fuzz(func(t *testing.T, client, server []byte) {
+		s := newTestSession(set, TCP, 40000, 80)
+		for len(client) > 0 {
+			n := min(7, len(client))
+			s.Stream(Client, client[:n])
+			client = client[n:]
+		}
+		s.Stream(Server, server)
+		s.Gap(Server, 10)
+		s.Stream(Server, server)
+		s.End(true)
+		for _, tag := range stringsOf(s, "tags") {
+			if strings.HasPrefix(tag, "dissector-panic") {
+				t.Fatal(tag)
+			}
+		}
+	})
+}
+
+func BenchmarkHTTP(b *testing.B) {
+	set := New()
+	request := []byte("GET /index.html?q=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Language: en\r\n\r\n")
+	response := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nServer: bench\r\nContent-Length: 1200\r\n\r\n" + strings.Repeat("x", 1200))
+	s := newTestSession(set, TCP, 40000, 80)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(request) + len(response)))
+	for b.Loop() {
+		s.Stream(Client, request)
+		s.Stream(Server, response)
+	}
+}
