@@ -500,7 +500,7 @@ func (f *feeder) flow(e *chunk.FlowEntry, recs recordReader) error {
 		f.decoder.Decode(f.rec.Data, f.rec.TimeNanos, f.rec.WireLen, &f.p)
 		// The sensor saw the packets in capture order, and so knew the flow of
 		// every fragment; here they come flow by flow.
-		f.p.Key = e.Key
+		f.p.Join(e.Key)
 		length := f.rec.RawLen()
 		f.lane.builder.Packet(&f.p, session.Position{Chunk: f.seq, Length: uint32(length), Offset: offset}) //nolint:gosec // of one record
 		offset += length

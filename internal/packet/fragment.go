@@ -29,7 +29,8 @@ func (f *fragID) hash() uint64 {
 // cache: bounded, with the oldest of a set replaced.
 //
 // A fragment that arrives before its first one does not find it; it is keyed on addresses and protocol
-// with ports 0. Holding it back would need a copy of the packet and change the order of the stream.
+// with ports 0. Holding it back would need a copy of the packet and change the order of the stream. Before
+// is by time, so that packets clustered by flow give the same keys as in capture order.
 type fragTable struct {
 	limit int
 	mask  uint64
@@ -68,7 +69,7 @@ func (t *fragTable) find(id *fragID, p *Packet) {
 	set := t.set(id)
 	for i := range set {
 		s := &set[i]
-		if age := p.TimeNanos - s.seen; s.used && s.id == *id && age <= fragLifetime && age >= -fragLifetime {
+		if age := p.TimeNanos - s.seen; s.used && s.id == *id && age <= fragLifetime && age >= 0 {
 			p.Key, p.Dir = s.key, s.dir
 			return
 		}

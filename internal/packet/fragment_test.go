@@ -78,10 +78,28 @@ func TestFragmentsThatFindNoFirst(t *testing.T) {
 	if p.Key.String() != alone {
 		t.Errorf("after its lifetime: %v, want %s", p.Key, alone)
 	}
+	d.Decode(frags[0], 100, len(frags[0]), &p)
+	d.Decode(frags[1], 99, len(frags[1]), &p)
+	if p.Key.String() != alone {
+		t.Errorf("captured before its first, decoded after it: %v, want %s", p.Key, alone)
+	}
 	other := split4("10.0.0.1", "10.0.0.2", ProtoUDP, 8, udp(1, 2, make([]byte, 120)), 64)
-	d.Decode(other[1], 1, len(other[1]), &p)
+	d.Decode(other[1], 101, len(other[1]), &p)
 	if p.Key.String() != alone {
 		t.Errorf("of another datagram: %v, want %s", p.Key, alone)
+	}
+}
+
+func TestJoin(t *testing.T) {
+	frags := split4("10.0.0.2", "10.0.0.1", ProtoUDP, 7, udp(53, 40000, make([]byte, 120)), 64)
+	first, alone := decode(t, LinkRaw, frags[0]), decode(t, LinkRaw, frags[1])
+	alone.Join(first.Key)
+	if alone.Key != first.Key || alone.Dir != first.Dir || first.Dir != BtoA {
+		t.Errorf("joined as %v direction %d, want %v direction %d", alone.Key, alone.Dir, first.Key, first.Dir)
+	}
+	first.Join(first.Key)
+	if first.Dir != BtoA {
+		t.Error("joining its own flow changes the direction")
 	}
 }
 

@@ -178,6 +178,27 @@ func (p *Packet) Src() netip.AddrPort { return p.Key.Src(p.Dir) }
 // Dst returns the destination address and port by the flow key.
 func (p *Packet) Dst() netip.AddrPort { return p.Key.Dst(p.Dir) }
 
+// Join gives the packet the key of the flow that it was found to belong to, by who saw the whole stream: its
+// own is less when it is a later fragment whose first one was not decoded before it. The direction is that of
+// its addresses; a tunnel's fragment, whose addresses are not the flow's, counts as A to B.
+func (p *Packet) Join(k Key) {
+	if p.Key == k {
+		return
+	}
+	src := p.Key.A
+	if p.Dir == BtoA {
+		src = p.Key.B
+	}
+	switch {
+	case k.A == k.B:
+	case src == k.B:
+		p.Dir = BtoA
+	default:
+		p.Dir = AtoB
+	}
+	p.Key = k
+}
+
 // VLANs returns the VLAN tags, outermost first, of all Ethernet headers.
 func (p *Packet) VLANs() []VLAN { return p.vlans[:p.nVLAN] }
 
