@@ -20,7 +20,7 @@ func declareDHCP(r *spi.Registry) dhcpFields {
 		mac:       r.Declare(spi.Field{Path: "dhcp.mac", Type: spi.LoTerm, List: true, Exprs: []string{"dhcp.mac"}, Hot: true, Bloom: true, Name: "Client MAC", Help: "hardware address of the client"}),
 		host:      r.Declare(spi.Field{Path: "dhcp.host", Type: spi.LoTerm, List: true, Exprs: []string{"host.dhcp", "dhcp.host"}, Hot: true, Bloom: true, Name: "Host", Help: "host name option"}),
 		classID:   r.Declare(spi.Field{Path: "dhcp.classId", Type: spi.Term, List: true, Exprs: []string{"dhcp.classId"}, Name: "Class id", Help: "vendor class option"}),
-		requestIP: r.Declare(spi.Field{Path: "dhcp.requestIp", Type: spi.IP, List: true, Exprs: []string{"dhcp.requestIp"}, Name: "Requested IP", Help: "address the client asked for"}),
+		requestIP: r.Declare(spi.Field{Path: "dhcp.requestIp", Type: spi.IP, List: true, Exprs: []string{"dhcp.requestIp"}, Hot: true, Name: "Requested IP", Help: "address the client asked for"}),
 	}
 }
 

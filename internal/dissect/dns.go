@@ -35,7 +35,7 @@ func newDNSFields(r *spi.Registry) *dns {
 		switch path {
 		case "dns.host", "dns.ip":
 			f.Hot, f.Bloom = true, true
-		case "dns.qt", "dns.status":
+		case "dns.qt", "dns.status", "dns.nameserverHost", "dns.nameserverIp", "dns.mailserverHost", "dns.mailserverIp":
 			f.Hot = true
 		}
 		return r.Declare(f)

@@ -298,7 +298,7 @@ func TestMapping(t *testing.T) {
 	for path, want := range map[string]string{
 		"source.ip": `{"type":"ip"}`, "firstPacket": `{"format":"epoch_millis","type":"date"}`, "source.port": `{"type":"long"}`,
 		"network.bytes": `{"index":false,"type":"long"}`, "http.uri": `{"doc_values":false,"ignore_above":8191,"type":"keyword"}`,
-		"node": `{"ignore_above":8191,"type":"keyword"}`, "dns.answers.ip": `{"doc_values":false,"type":"ip"}`, "http.useragent": "null", "id": "null",
+		"node": `{"ignore_above":8191,"type":"keyword"}`, "dns.ip": `{"doc_values":false,"type":"ip"}`, "http.useragent": "null", "id": "null",
 	} {
 		var at any = m.Properties
 		for i, s := range strings.Split(path, ".") {

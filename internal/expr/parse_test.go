@@ -105,7 +105,7 @@ func TestMatch(t *testing.T) {
 		"tags":["one","two words","st*r","a?"],"srcPayload8":"474554202f206874","vlan":null,
 		"network":{"bytes":1000,"vlan":{"id":[100,200]}},
 		"http":{"uri":["www.example.org/a"],"statuscode":[200,404]},
-		"dns":[{"host":["a.example.org"],"answers":[{"ip":"192.0.2.1","ttl":5},{"ip":"192.0.2.2","ttl":50}]},{"host":["b.example.org"]}]}`))
+		"dns":[{"host":["a.example.org"],"ip":["192.0.2.1","192.0.2.2"],"answers":[{"ip":"192.0.2.1","ttl":5},{"ip":"192.0.2.2","ttl":50}]},{"host":["b.example.org"]}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

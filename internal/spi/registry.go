@@ -276,7 +276,8 @@ func fanOut(name string) func(*Field) bool {
 		return nil
 	}
 	if name == "ip" {
-		return func(f *Field) bool { return f.Type == IP }
+		// Not dns.answers.ip: dns.ip has the same addresses, and searching both would cost twice.
+		return func(f *Field) bool { return f.Type == IP && !strings.HasPrefix(f.Path, "dns.answers.") }
 	}
 	prefix := name + "."
 	return func(f *Field) bool {

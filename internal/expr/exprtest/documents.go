@@ -28,7 +28,8 @@ func Registry() *spi.Registry {
 		{Path: "http.xffIp", Type: spi.IP, List: true, Exprs: []string{"ip.xff"}, Hot: true},
 		{Path: "dns.host", Type: spi.LoTerm, List: true, Exprs: []string{"host.dns"}, Hot: true, Bloom: true},
 		{Path: "dns.qt", Type: spi.UpTerm, Exprs: []string{"dns.query.type"}},
-		{Path: "dns.answers.ip", Type: spi.IP, Exprs: []string{"ip.dns"}, Hot: true},
+		{Path: "dns.ip", Type: spi.IP, List: true, Exprs: []string{"ip.dns"}, Hot: true, Bloom: true},
+		{Path: "dns.answers.ip", Type: spi.IP, Exprs: []string{"dns.answer.ip"}},
 		{Path: "dns.answers.ttl", Type: spi.Integer, Exprs: []string{"dns.answer.ttl"}},
 		{Path: "cert.subjectCN", Type: spi.LoTerm, List: true, Exprs: []string{"cert.subject.cn"}, Hot: true},
 		{Path: "cert.notAfter", Type: spi.Date, Exprs: []string{"cert.notafter"}, Hot: true},
@@ -196,7 +197,9 @@ func (g *generator) query(d *spi.Document) {
 	d.SetStringIn(o, g.field("dns.qt"), g.pick("A", "AAAA", "mx"))
 	for range g.IntN(3) {
 		a, _ := d.NewObject(g.reg.Field(g.field("dns.answers.ip")).In, o)
-		d.AddIPIn(a, g.field("dns.answers.ip"), g.addr())
+		addr := g.addr()
+		d.AddIPIn(o, g.field("dns.ip"), addr)
+		d.AddIPIn(a, g.field("dns.answers.ip"), addr)
 		d.SetIntIn(a, g.field("dns.answers.ttl"), int64(g.IntN(5)*60))
 	}
 }

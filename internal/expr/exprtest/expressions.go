@@ -79,6 +79,8 @@ ip.dns == ]10,192.168[
 outerip.src == 1.2.3.4
 db:source.ip == 10.0.0.1
 db:dns.answers.ip == 8.8.8.8
+dns.answer.ip == ]8.8.8.8,10[
+dns.answer.ip != EXISTS!
 # numbers
 port == 80
 port != 80
