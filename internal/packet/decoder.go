@@ -13,6 +13,7 @@ type Decoder struct {
 	frags    fragTable
 	pending  [4]fragID // first fragments met in the frame under decode, outermost first
 	nPending int
+	frameCap int // of the frame under decode: tells where in it a slice begins
 }
 
 // Options are the rare settings of a Decoder; the zero value is right for most.
@@ -40,7 +41,7 @@ func NewDecoder(linkType uint32, o Options) *Decoder {
 func (d *Decoder) Decode(data []byte, timeNanos int64, wireLen int, p *Packet) {
 	p.reset()
 	p.TimeNanos, p.WireLen, p.CapLen, p.LinkType = timeNanos, uint32(wireLen), uint32(len(data)), d.linkType
-	d.nPending = 0
+	d.nPending, d.frameCap = 0, cap(data)
 	d.link(data, p)
 	if d.nPending > 0 {
 		d.rememberFragments(p)

@@ -37,8 +37,9 @@ type datagram struct {
 }
 
 // Add takes the fragment p, which d decoded. When it completes its datagram, Add decodes that into whole
-// and returns true; whole then has p's link layer and times, and slices that are valid until the next Add.
-// Packets that are no fragments, and fragments that the capture cut, are ignored.
+// and returns true; whole then has p's link layer and time, the wire length of the frame that an unfragmented
+// datagram would have had, and slices that are valid until the next Add. Packets that are no fragments, and
+// fragments that the capture cut, are ignored.
 func (f *Defragmenter) Add(d *Decoder, p, whole *Packet) bool {
 	if !p.Fragment || len(p.fragL3) <= p.fragHead {
 		return false
@@ -78,7 +79,9 @@ func (f *Defragmenter) Add(d *Decoder, p, whole *Packet) bool {
 	*whole = *p
 	whole.Mark, whole.peeled, whole.fragL3 = MarkNone, p.fragAt, nil
 	whole.resetNetwork()
-	d.nPending = 0
+	whole.WireLen = uint32(p.fragLink + len(f.out))
+	whole.CapLen = whole.WireLen
+	d.nPending, d.frameCap = 0, cap(f.out)
 	return d.network(typ, f.out, whole, 0)
 }
 

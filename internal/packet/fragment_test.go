@@ -182,6 +182,9 @@ func TestDefragmenter(t *testing.T) {
 			t.Fatalf("%d packets of %d frames: %+v, want one of %s with %d bytes", len(got), len(frames), got, want, len(data))
 		}
 		p := &got[0]
+		if want := 18 + len(segment) + 20; !v6 && p.WireLen != uint32(want) {
+			t.Fatalf("wire length %d, want %d", p.WireLen, want)
+		}
 		outer := 0
 		if tunnel {
 			outer = 1

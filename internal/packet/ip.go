@@ -148,6 +148,7 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 		if p.fragL3 == nil {
 			p.Fragment, p.MoreFrags, p.FragOff = true, h.moreFrags, h.fragOff
 			p.fragL3, p.fragHead, p.fragAt = h.l3, len(h.l3)-len(h.l4), p.peeled
+			p.fragLink = d.frameCap - cap(h.l3)
 		}
 		if h.fragOff != 0 {
 			h.setKey(p, 0, 0)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -67,6 +69,19 @@ func TestKeyVectors(t *testing.T) {
 	NewDecoder(147, Options{}).Decode([]byte("frame of a private link type"), 0, 28, &p)
 	if want := strings.Repeat("0", 64) + "0093" + "0093" + "0000"; hexKey(&p.Key) != want {
 		t.Errorf("unknown link type: key %s, want %s", hexKey(&p.Key), want)
+	}
+	page, err := os.ReadFile("../../docs/packet-keys.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("`", "", " ", "").Replace(string(page))
+	for _, v := range keyVectors {
+		if want := fmt.Sprintf("|%s|%016x|%d|", v.key, v.hash, v.dir); !strings.Contains(text, want) {
+			t.Errorf("docs/packet-keys.md lacks the vector of %s: %s", v.name, want)
+		}
+	}
+	if want := fmt.Sprintf("|%s|%016x|0|", hexKey(&p.Key), p.Key.Hash()); !strings.Contains(text, want) {
+		t.Errorf("docs/packet-keys.md lacks the vector of an unknown link type: %s", want)
 	}
 }
 

@@ -149,6 +149,7 @@ type Packet struct {
 	// up to the fragment data (with IPv6: to and including the fragment header).
 	fragL3   []byte
 	fragHead int
+	fragLink int // bytes of the frame in front of it
 	fragAt   peeled
 
 	peeled
