@@ -56,6 +56,8 @@ type Builder struct {
 	restarting map[packet.Key]OpenFlow // flows to replay whose first packet has not come
 	replaying  bool
 	kept       []spi.Value
+	decoder    *packet.Decoder // of datagrams put together of fragments
+	whole      packet.Packet
 }
 
 // New returns a Builder that calls emit for each finished document. geo may be
@@ -117,10 +119,10 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	f.last, f.newest = max(f.last, p.TimeNanos), p.TimeNanos
 	dir := f.dir(p)
 	f.count(p, dir, pos)
-	if f.kind == kindTCP && p.FragOff == 0 {
-		b.tcpPacket(f, p, dir)
-	} else {
-		b.datagram(f, p, dir)
+	if !p.Fragment {
+		b.payload(f, p, dir)
+	} else if b.defragment(f, p) {
+		b.payload(f, &b.whole, dir)
 	}
 	if int(f.seg.packets[0]+f.seg.packets[1]) >= b.cfg.SegmentPackets {
 		b.save(f, false)
@@ -129,6 +131,27 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if b.memory > int64(b.cfg.MemoryBytes) && !b.replaying {
 		b.shrink()
 	}
+}
+
+// payload takes what a packet, or a datagram put together of fragments, carries.
+func (b *Builder) payload(f *flow, p *packet.Packet, dir dissect.Dir) {
+	if f.kind == kindTCP {
+		b.tcpPacket(f, p, dir)
+	} else {
+		b.datagram(f, p, dir)
+	}
+}
+
+// defragment keeps a fragment, and reports whether the datagram that it belongs
+// to is complete, in b.whole.
+func (b *Builder) defragment(f *flow, p *packet.Packet) bool {
+	if f.fragments == nil {
+		f.fragments = new(packet.Defragmenter)
+	}
+	if b.decoder == nil {
+		b.decoder = packet.NewDecoder(p.LinkType, packet.Options{})
+	}
+	return f.fragments.Add(b.decoder, p, &b.whole)
 }
 
 // account brings the sum of memory up to date with what f holds.

@@ -92,7 +92,7 @@ func (b *Builder) releaseConn(c *conn) {
 // datagram gives the payload of a packet that is not TCP to the dissectors.
 func (b *Builder) datagram(f *flow, p *packet.Packet, dir dissect.Dir) {
 	f.seg.payload[dir] += uint64(len(p.Payload))
-	if p.Mark != packet.MarkNone || p.FragOff > 0 {
+	if p.Mark != packet.MarkNone {
 		return
 	}
 	c := b.connOf(f)

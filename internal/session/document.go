@@ -67,8 +67,9 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	w.str(spi.Lane, b.cfg.Lane)
 	w.str(spi.FilePath, b.cfg.File)
 	w.int(spi.SegmentCount, int64(f.segments))
-	writeTimes(w, first, f.last)
-	writeCounts(w, f)
+	writeTimes(w, first, f.newest)
+	blind := b.cfg.Reference && f.kind == kindTCP && !f.tcp.haveSyn && !f.tcp.haveSynAck
+	writeCounts(w, f, blind)
 	b.writeEnds(w, f)
 	b.writeLayer2(w, f)
 	for dir, fields := range [2]struct{ ttl, dscp, payload8 spi.FieldID }{
@@ -81,7 +82,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 		for set := f.seg.dscp[dir] &^ 1; set != 0; set &= set - 1 { // 0 is the default, and not listed
 			w.int(fields.dscp, int64(bits.TrailingZeros64(set)))
 		}
-		if n := f.payload8n[dir]; n > 0 {
+		if n := f.payload8n[dir]; n > 0 && !blind {
 			w.str(fields.payload8, hex.EncodeToString(f.payload8[dir][:n]))
 		}
 	}
@@ -94,19 +95,19 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	}
 	b.out = Session{
 		Doc: doc, Key: f.key, ID: id, RootID: root, Segment: f.segments, Final: final,
-		First: first, Last: f.last, Ranges: f.seg.ranges,
+		First: first, Last: f.newest, Ranges: f.seg.ranges,
 	}
 	b.emit(&b.out)
 }
 
 // keep empties the document for the next segment, except what holds for the
-// whole session: its protocols and tags.
+// whole session: its protocols, tags and users.
 func (b *Builder) keep(f *flow, doc *spi.Document) {
 	if f.conn == nil {
 		return
 	}
 	b.kept = b.kept[:0]
-	for _, field := range []spi.FieldID{spi.Protocol, spi.Tags} {
+	for _, field := range []spi.FieldID{spi.Protocol, spi.Tags, spi.User} {
 		for v := range doc.Each(field) {
 			b.kept = append(b.kept, v)
 		}
@@ -130,11 +131,13 @@ func (w writer) str(f spi.FieldID, s string) {
 	}
 }
 
+// writeTimes writes the times of the first packet and of the one that came last,
+// which is the earlier one where the capture's clock went back.
 func writeTimes(w writer, firstNanos, lastNanos int64) {
 	first, last := floorMillis(firstNanos), floorMillis(lastNanos)
 	w.int(spi.FirstPacket, first)
 	w.int(spi.LastPacket, last)
-	w.int(spi.Length, last-first)
+	w.int(spi.Length, max(last-first, first-last))
 	w.int(spi.PacketRangeGTE, min(first, last))
 	w.int(spi.PacketRangeLTE, max(first, last))
 }
@@ -148,10 +151,13 @@ func floorMillis(nanos int64) int64 {
 	return ms
 }
 
-func writeCounts(w writer, f *flow) {
+// writeCounts writes the counts; blind, it leaves the payload out.
+func writeCounts(w writer, f *flow, blind bool) {
 	payload := f.seg.payload
 	for i := range f.streams {
-		payload[i] += f.streams[i].bytes - f.tcp.streamBase[i]
+		if !blind {
+			payload[i] += f.streams[i].bytes - f.tcp.streamBase[i]
+		}
 	}
 	s := &f.seg
 	w.int(spi.SourcePackets, int64(s.packets[0]))

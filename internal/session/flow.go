@@ -51,11 +51,12 @@ type flow struct {
 	payload8  [2][8]byte
 	payload8n [2]uint8
 
-	tcp     tcpState
-	streams [2]stream
-	sides   [2]side
-	conn    *conn
-	counted int64 // memory counted in the Builder's sum
+	tcp       tcpState
+	streams   [2]stream
+	sides     [2]side
+	conn      *conn
+	fragments *packet.Defragmenter
+	counted   int64 // memory counted in the Builder's sum
 }
 
 // segment is what is counted anew for each document.
@@ -190,6 +191,9 @@ func (f *flow) notePayload(dir dissect.Dir, b []byte) {
 // memory returns about how many bytes f holds.
 func (f *flow) memory() int64 {
 	n := int64(flowBytes + 24*len(f.seg.ranges) + f.streams[0].held + f.streams[1].held)
+	if f.fragments != nil {
+		n += fragmentBytes
+	}
 	if c := f.conn; c != nil {
 		n += int64(connBytes + c.s.Doc.Size() + c.s.Buffered())
 	}
@@ -197,6 +201,7 @@ func (f *flow) memory() int64 {
 }
 
 const (
-	flowBytes = 1024 // a flow with its small lists and its place in the table
-	connBytes = 1536 // a conn with an empty document
+	flowBytes     = 1024     // a flow with its small lists and its place in the table
+	connBytes     = 1536     // a conn with an empty document
+	fragmentBytes = 64 << 10 // a Defragmenter: a datagram or two of the eight it may hold
 )

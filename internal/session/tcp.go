@@ -156,7 +156,7 @@ func (b *Builder) ack(f *flow, p *packet.Packet, dir dissect.Dir) {
 			t.noSynAck = true
 			b.connOf(f).s.AddTag("no-syn-ack")
 		}
-		if t.haveSyn && t.ackTime == 0 && !t.synAckFirst && len(p.Payload) == 0 {
+		if t.haveSyn && t.ackTime == 0 && !t.synAckFirst && p.Flags&packet.FlagPSH == 0 {
 			t.ackTime = p.TimeNanos
 		}
 		if t.haveSynAck && p.Ack == t.synAckSeq+1 {
