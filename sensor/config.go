@@ -20,7 +20,7 @@ type ImportConfig struct {
 
 // DefaultImportConfig returns the documented defaults.
 func DefaultImportConfig() ImportConfig {
-	return ImportConfig{Sensor: "import", ChunkBytes: 64 * config.MiB, ChunkSpan: time.Hour, MemoryBytes: 256 * config.MiB, Uploads: 8}
+	return ImportConfig{Sensor: "import", ChunkBytes: 64 * config.MiB, ChunkSpan: time.Hour, MemoryBytes: 288 * config.MiB, Uploads: 8}
 }
 
 const (

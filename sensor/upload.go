@@ -121,11 +121,6 @@ func (u *uploader) release(b *chunk.Builder) {
 func (u *uploader) run(j *sealJob) {
 	defer u.memory.Release(j.mem)
 	defer u.release(j.builder)
-	select { // whoever sees a chunk must find those before it
-	case <-j.before:
-	case <-u.ctx.Done():
-		return
-	}
 	sum, existed, err := u.put(j)
 	if err != nil {
 		u.fail(err)
@@ -149,6 +144,17 @@ func (u *uploader) count(file *FileResult, sum chunk.Summary, existed bool) {
 	file.StoredBytes += sum.SizeBytes
 }
 
+// inTurn waits until the chunk before this one in its lane is stored: whoever sees
+// a chunk must find those before it.
+func (u *uploader) inTurn(j *sealJob) error {
+	select {
+	case <-j.before:
+		return nil
+	case <-u.ctx.Done():
+		return context.Cause(u.ctx)
+	}
+}
+
 // put stores a chunk unless the store has it already.
 func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) {
 	if !j.exists {
@@ -169,7 +175,7 @@ func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) 
 			sum.Key, old.Meta().Packets, old.Meta().File, sum.Meta.Packets, j.meta.File)
 	}
 	sum.SizeBytes = old.SizeBytes()
-	return sum, true, nil
+	return sum, true, u.inTurn(j)
 }
 
 func (u *uploader) write(j *sealJob) (chunk.Summary, error) {
@@ -177,6 +183,9 @@ func (u *uploader) write(j *sealJob) (chunk.Summary, error) {
 		var out bytes.Buffer
 		sum, err := j.builder.Seal(j.meta, &out)
 		if err != nil {
+			return sum, err
+		}
+		if err := u.inTurn(j); err != nil {
 			return sum, err
 		}
 		_, err = objstore.PutBytes(u.ctx, u.im.store, sum.Key, out.Bytes(), objstore.IfAbsent())
@@ -189,6 +198,11 @@ func (u *uploader) write(j *sealJob) (chunk.Summary, error) {
 	go func() {
 		defer close(done)
 		sum, sealErr = j.builder.Seal(j.meta, w)
+		// The object is not there before its reader ends. So its bytes may be on their way
+		// while the chunk before it is still being stored.
+		if sealErr == nil {
+			sealErr = u.inTurn(j)
+		}
 		w.CloseWithError(sealErr) // nil is io.EOF
 	}()
 	_, err := u.im.store.Put(u.ctx, chunk.Key(j.meta), r, -1, objstore.IfAbsent())

@@ -71,7 +71,7 @@ type encodedFrame struct {
 	compressed int    // bytes of the frame
 	content    int    // bytes in it
 	raw        bool
-	crc        uint32 // CRC32C of the frame
+	crc        uint32 // CRC32C of the frame; 0 when it is raw
 	sum        uint32 // the frame's own checksum: low 32 bits of XXH64 of the content
 }
 
@@ -118,11 +118,7 @@ func (f *encodedFrame) encodeRaw(src []byte) {
 	at := len(h)
 	h = binary.LittleEndian.AppendUint32(h, f.sum)
 	f.parts = append(f.parts, h[at:])
-	f.crc, f.compressed = 0, 0
-	for _, p := range f.parts {
-		f.crc = crc32c(f.crc, p)
-		f.compressed += len(p)
-	}
+	f.crc, f.compressed = 0, len(src)+len(h)
 }
 
 // crc32c continues the Castagnoli CRC of RFC 3720, appendix B.4.

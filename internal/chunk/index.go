@@ -19,7 +19,7 @@ const (
 // Sections of the index. Flows are stored by column, for like compresses with like.
 const (
 	secMeta     = iota
-	secFrames   // CRC32C of the frames, of the seek entries; content sum
+	secFrames   // CRC32C of the compressed frames, of the seek entries; content sum
 	secShort    // addresses whose bytes after the 4th are 0, ascending
 	secLong     // the other addresses, ascending
 	secKind     // Key.Kind, a byte a flow

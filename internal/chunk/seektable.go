@@ -11,7 +11,7 @@ type Frame struct {
 	Size      uint32 // in the object, bytes
 	RawOffset uint64 // of its content in the stream
 	RawSize   uint32 // of its content, bytes
-	CRC       uint32 // CRC32C of the frame as it is in the object
+	CRC       uint32 // CRC32C of the frame as it is in the object; 0 when its blocks are raw
 }
 
 // The seek table is the last skippable frame of a file in the zstd project's
