@@ -3,11 +3,14 @@ package query
 import (
 	"encoding/csv"
 	"errors"
+	"io"
 	"iter"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"wirelake/internal/expr"
 	"wirelake/internal/spi"
@@ -32,10 +35,11 @@ func (a *API) sessionsCSV(w http.ResponseWriter, r *http.Request, p *params) err
 		return err
 	}
 	out := newDownload(w, "text/csv; charset=utf-8", "sessions.csv")
-	return out.finish(writeCSV(out, a.Registry, s.Fields, docs))
+	return out.finish(WriteCSV(out, a.Registry, s.Fields, docs))
 }
 
-func writeCSV(out *download, reg *spi.Registry, fields []spi.FieldID, docs iter.Seq2[*spi.Document, error]) error {
+// WriteCSV writes sessions as a table with a header of the fields' names (RFC 4180).
+func WriteCSV(out io.Writer, reg *spi.Registry, fields []spi.FieldID, docs iter.Seq2[*spi.Document, error]) error {
 	enc := csv.NewWriter(out)
 	record := make([]string, len(fields))
 	for i, id := range fields {
@@ -59,9 +63,18 @@ func writeCSV(out *download, reg *spi.Registry, fields []spi.FieldID, docs iter.
 	return enc.Error()
 }
 
-// cell joins the values of a field. Text that a spreadsheet would take for a formula gets a quote before it: what an
-// attacker put on the wire must not run in an analyst's spreadsheet.
+// cell is [Cell] for spreadsheets. Text that they would take for a formula gets a quote before it: what an attacker
+// put on the wire must not run in an analyst's spreadsheet.
 func cell(f *spi.Field, d *spi.Document) string {
+	text := Cell(f, d)
+	if text != "" && !f.Type.Numeric() && strings.IndexByte("=+-@\t\r", text[0]) >= 0 {
+		return "'" + text
+	}
+	return text
+}
+
+// Cell returns the values of a field as text, joined by commas: times as ISO 8601 in UTC, control characters escaped.
+func Cell(f *spi.Field, d *spi.Document) string {
 	var parts []string
 	for v := range d.Each(f.ID) {
 		switch {
@@ -70,14 +83,35 @@ func cell(f *spi.Field, d *spi.Document) string {
 		case f.Type.Numeric():
 			parts = append(parts, strconv.FormatInt(v.Int, 10))
 		default:
-			parts = append(parts, strings.ToValidUTF8(v.Str, "\ufffd"))
+			parts = append(parts, visible(v.Str))
 		}
 	}
-	text := strings.Join(parts, ", ")
-	if text != "" && !f.Type.Numeric() && strings.IndexByte("=+-@\t\r", text[0]) >= 0 {
-		return "'" + text
+	return strings.Join(parts, ", ")
+}
+
+// visible writes what is no printable character as in Go's strings: text of the wire must neither break a line nor
+// command a terminal.
+func visible(s string) string {
+	plain := true
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			plain = false
+			break
+		}
 	}
-	return text
+	if plain {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "\ufffd") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
 }
 
 // chosen returns the sessions of an export: those of ids, those of a page when length is given, or all that match.

@@ -113,20 +113,29 @@ func counters() []spi.FieldID {
 	return []spi.FieldID{spi.SourcePackets, spi.SourceBytes, spi.DestinationPackets, spi.DestinationBytes, spi.ClientBytes, spi.ServerBytes}
 }
 
-// row encodes a document with the fields asked for (nil: all), id and node.
+// row encodes a row of /api/sessions: counters that were asked for and are absent are -1.
 func row(reg *spi.Registry, d *spi.Document, fields []spi.FieldID, flatten bool) json.RawMessage {
 	for _, id := range counters() {
-		if (fields == nil || slices.Contains(fields, id)) && !d.Has(id) {
+		if slices.Contains(fields, id) && !d.Has(id) {
 			d.SetInt(id, -1)
 		}
 	}
-	keep := func(f *spi.Field) bool {
+	if flatten {
+		return flattened(reg, d, keeper(fields))
+	}
+	return EncodeRow(d, fields)
+}
+
+// keeper returns whether a field is among those asked for (nil: all); id and node always are.
+func keeper(fields []spi.FieldID) func(*spi.Field) bool {
+	return func(f *spi.Field) bool {
 		return fields == nil || f.ID == spi.ID || f.ID == spi.Node || slices.Contains(fields, f.ID)
 	}
-	if !flatten {
-		return d.AppendJSON(nil, keep)
-	}
-	return flattened(reg, d, keep)
+}
+
+// EncodeRow encodes a document as JSON with the fields asked for (nil: all) and always its id and node.
+func EncodeRow(d *spi.Document, fields []spi.FieldID) []byte {
+	return d.AppendJSON(nil, keeper(fields))
 }
 
 // flattened encodes a document with dotted keys; the values of all objects of a list come as one list.

@@ -219,10 +219,11 @@ func (p *params) order(reg *spi.Registry) ([]Sort, error) {
 	if text == "" {
 		text = "firstPacket:asc"
 	}
-	return parseOrder(reg, text)
+	return ParseOrder(reg, text)
 }
 
-func parseOrder(reg *spi.Registry, text string) ([]Sort, error) {
+// ParseOrder reads a sort order such as bytes:desc,firstPacket:asc: fields by path or by name in the expression language.
+func ParseOrder(reg *spi.Registry, text string) ([]Sort, error) {
 	var out []Sort
 	for _, part := range strings.Split(text, ",") {
 		name, direction, _ := strings.Cut(strings.TrimSpace(part), ":")
@@ -257,6 +258,38 @@ const defaultFields = "firstPacket,lastPacket,ipProtocol,node,rootId,protocol,ta
 	"destination.ip,destination.port,destination.packets,destination.bytes,destination.geo.country_iso_code,server.bytes," +
 	"network.packets,network.bytes,totDataBytes,srcOuterIp,dstOuterIp,http.uri,dns.host,email.src,email.dst,email.subject,email.filename,irc.channel,cert"
 
+// ParseFields reads a list of fields, by path, expression name, or the path of what lies above them ("cert").
+func ParseFields(reg *spi.Registry, text string) ([]spi.FieldID, error) {
+	p := &params{Values: url.Values{"fields": {text}}}
+	fields := p.fields(reg, "")
+	if len(p.warnings) > 0 {
+		return nil, errors.New(p.warnings[0])
+	}
+	return fields, nil
+}
+
+// ParseWindow reads a window from times in any form of [expr.ParseTime]; an empty one is open.
+func ParseWindow(from, to, bounding string, now time.Time) (w Window, err error) {
+	p := &params{Values: url.Values{"from": {from}, "to": {to}}}
+	if w.Bounding, err = parseBounding(bounding); err != nil {
+		return w, err
+	}
+	if from != "" {
+		if w.From, err = p.instant("from", now, false); err != nil {
+			return w, err
+		}
+	}
+	if to != "" {
+		if w.To, err = p.instant("to", now, true); err != nil {
+			return w, err
+		}
+	}
+	if w.To != 0 && w.From > w.To {
+		return w, badParam("from", "%s is after to, %s", from, to)
+	}
+	return w, nil
+}
+
 // fields reads the fields wanted, by path, expression name, or the path of what lies above them ("cert"). It returns
 // nil for "*": whole documents.
 func (p *params) fields(reg *spi.Registry, otherwise string) []spi.FieldID {
@@ -278,7 +311,7 @@ func (p *params) fields(reg *spi.Registry, otherwise string) []spi.FieldID {
 			found = append(found, f.ID)
 		}
 		if len(found) == 0 && asked {
-			p.warnings = append(p.warnings, "unknown field "+name+" left out")
+			p.warnings = append(p.warnings, "unknown field "+name+" is left out")
 		}
 		for _, id := range found {
 			if !slices.Contains(out, id) {
