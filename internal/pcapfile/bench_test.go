@@ -68,13 +68,13 @@ func BenchmarkReader(b *testing.B) {
 				}
 				var rec Record
 				for packets = 0; ; packets++ {
-					if err := r.Next(&rec); err == io.EOF {
+					if err := r.Next(&rec); errors.Is(err, io.EOF) {
 						break
 					} else if err != nil {
 						b.Fatal(err)
 					}
 				}
-				f.Close()
+				_ = f.Close()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(packets), "ns/packet")
 		})
@@ -92,7 +92,7 @@ func BenchmarkReader(b *testing.B) {
 			for err == nil {
 				_, err = f.Read(buf)
 			}
-			f.Close()
+			_ = f.Close()
 		}
 	})
 }

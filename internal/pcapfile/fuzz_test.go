@@ -21,7 +21,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		last := int64(-1)
 		for calls := 0; ; calls++ {
 			// Decompressed, a file may hold a thousand times its bytes.

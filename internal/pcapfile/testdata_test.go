@@ -3,6 +3,7 @@ package pcapfile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"testing"
 
@@ -91,7 +92,7 @@ func readAll(t testing.TB, b []byte) ([]Record, []Interface, []error) {
 	if err != nil {
 		return nil, nil, []error{err}
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return drain(t, r)
 }
 
@@ -101,7 +102,7 @@ func drain(t testing.TB, r *Reader) ([]Record, []Interface, []error) {
 	var errs []error
 	for rec := (Record{}); ; {
 		err := r.Next(&rec)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return recs, r.Interfaces(), errs
 		}
 		if err != nil {
