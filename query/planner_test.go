@@ -90,7 +90,10 @@ func TestPlanner(t *testing.T) {
 			t.Errorf("Each of %q: got %d, want %d", text, len(got), len(want))
 		}
 		days := []int{}
-		for d := range planner.Each(ctx, s) {
+		for d, err := range planner.Each(ctx, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			days = append(days, dayOfFirst(d))
 		}
 		if !slices.IsSorted(days) {

@@ -158,12 +158,12 @@ func (c *checker) anyOf(t target, f *spi.Field, op string, items []value) (Node,
 			return nil, c.fail(v.at, "shortcuts are not supported yet")
 		}
 	}
-	switch {
-	case f.Type == spi.Integer:
+	switch f.Type {
+	case spi.Integer:
 		return c.integers(t, f, op, items)
-	case f.Type == spi.Date:
+	case spi.Date:
 		return c.dates(t, f, op, items)
-	case f.Type == spi.IP:
+	case spi.IP:
 		return c.addrs(t, f, op, items)
 	}
 	return c.texts(t, f, op, items)

@@ -83,10 +83,10 @@ func parseAbsolute(s string) (time.Time, time.Duration, bool) {
 		if strings.Contains(clock, ".") {
 			f.unit = time.Millisecond
 		}
-		switch {
-		case f.layout == "2006":
+		switch f.layout {
+		case "2006":
 			f.unit = at.AddDate(1, 0, 0).Sub(at)
-		case f.layout == "2006-1":
+		case "2006-1":
 			f.unit = at.AddDate(0, 1, 0).Sub(at)
 		}
 		offset, ok := parseZone(zone)

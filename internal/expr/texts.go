@@ -111,7 +111,8 @@ func withoutScheme(s string) string {
 	}
 	for i, r := range scheme {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && (i == 0 || !(r >= '0' && r <= '9' || strings.ContainsRune("+-.", r))) {
+		other := r >= '0' && r <= '9' || strings.ContainsRune("+-.", r)
+		if !letter && (i == 0 || !other) {
 			return s
 		}
 	}
