@@ -1,12 +1,10 @@
 package objstore
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"time"
 
@@ -65,8 +63,11 @@ func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, 
 		return Object{}, err
 	}
 	u := &upload{s: s, key: key, name: name, po: po, id: rand.Text(), size: size}
-	src := &sizedReader{ctx: ctx, r: r, want: size}
-	first, last, err := readPart(src, nil, u.partBytes(0))
+	src, err := u.source(ctx, r)
+	if err != nil {
+		return Object{}, err
+	}
+	first, last, err := src.next(ctx, u.partBytes(0))
 	if err != nil {
 		return Object{}, err
 	}
@@ -95,29 +96,6 @@ func (u *upload) partBytes(i int) int64 {
 	return min(part<<min(i/partsBeforeGrowth, 16), maxPartBytes)
 }
 
-// readPart reads n bytes into buf, which is grown when it is too small, and
-// reports whether the source ended with them.
-func readPart(src *sizedReader, buf []byte, n int64) (part []byte, last bool, err error) {
-	if int64(cap(buf)) < n {
-		buf = make([]byte, n)
-	}
-	got, err := io.ReadFull(src, buf[:n])
-	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
-		return buf[:got], true, nil
-	case err != nil:
-		return nil, false, err
-	case src.n == src.want:
-		// All that was announced. One more read tells whether there is more.
-		var extra [1]byte
-		if _, err := io.ReadFull(src, extra[:]); err != io.EOF {
-			return nil, false, err
-		}
-		return buf[:got], true, nil
-	}
-	return buf[:got], false, nil
-}
-
 // unsignedPayload leaves the body out of the signature: its checksum is in a
 // header that is signed, and SHA-256 of every packet on both sides costs more
 // than the rest of the upload.
@@ -144,10 +122,10 @@ func (u *upload) conditions() (ifNoneMatch, ifMatch *string) {
 }
 
 // single uploads an object in one request.
-func (u *upload) single(ctx context.Context, b []byte) (Object, error) {
+func (u *upload) single(ctx context.Context, p part) (Object, error) {
 	in := &s3.PutObjectInput{
-		Bucket: &u.s.bucket, Key: u.name, Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
-		ContentType: u.contentType(), ChecksumCRC32C: checksumHeader(crc32.Checksum(b, castagnoli())),
+		Bucket: &u.s.bucket, Key: u.name, Body: p.body, ContentLength: &p.size,
+		ContentType: u.contentType(), ChecksumCRC32C: checksumHeader(p.sum),
 		Metadata: map[string]string{writeIDName: u.id},
 	}
 	in.IfNoneMatch, in.IfMatch = u.conditions()
@@ -155,7 +133,7 @@ func (u *upload) single(ctx context.Context, b []byte) (Object, error) {
 	if err != nil {
 		return u.settle(ctx, s3Error(ctx, err))
 	}
-	return Object{Key: u.key, Size: int64(len(b)), ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
+	return Object{Key: u.key, Size: p.size, ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
 }
 
 // settle decides what the failure of the request that makes the object visible
@@ -203,7 +181,7 @@ func isNoUpload(err error) bool {
 }
 
 // multipart uploads an object in parts, of which first is read already.
-func (u *upload) multipart(ctx context.Context, src *sizedReader, first []byte) (Object, error) {
+func (u *upload) multipart(ctx context.Context, src partSource, first part) (Object, error) {
 	created, err := u.s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &u.s.bucket, Key: u.name, ContentType: u.contentType(), Metadata: map[string]string{writeIDName: u.id},
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject,
@@ -211,14 +189,16 @@ func (u *upload) multipart(ctx context.Context, src *sizedReader, first []byte) 
 	if err != nil {
 		return Object{}, fmt.Errorf("begin upload: %w", s3Error(ctx, err))
 	}
-	parts, sum, err := u.parts(ctx, created.UploadId, src, first)
+	parts, err := u.parts(ctx, created.UploadId, src, first)
 	if err != nil {
 		return Object{}, errors.Join(err, u.abort(ctx, created.UploadId))
 	}
+	size, whole := src.total()
+	sum := checksumHeader(whole)
 	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &u.s.bucket, Key: u.name, UploadId: created.UploadId,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		ChecksumCRC32C:  sum, ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: &src.n,
+		ChecksumCRC32C:  sum, ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: &size,
 	}
 	in.IfNoneMatch, in.IfMatch = u.conditions()
 	out, err := u.s.client.CompleteMultipartUpload(ctx, in)
@@ -233,48 +213,35 @@ func (u *upload) multipart(ctx context.Context, src *sizedReader, first []byte) 
 	if got := aws.ToString(out.ChecksumCRC32C); got != "" && got != *sum {
 		return Object{}, fmt.Errorf("the server stored an object of CRC32C %s, what was sent has %s", got, *sum)
 	}
-	return Object{Key: u.key, Size: src.n, ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
+	return Object{Key: u.key, Size: size, ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
 }
 
-// parts uploads the parts, several at once. It holds one buffer for each and one
-// that is being read, and returns the parts and the checksum of the whole.
-func (u *upload) parts(ctx context.Context, id *string, src *sizedReader, first []byte) ([]types.CompletedPart, *string, error) {
-	parallel := u.s.opts.PartConcurrency
-	free := make(chan []byte, parallel+1)
-	for range parallel {
-		free <- nil // made when needed
-	}
+// parts uploads the parts, several at once.
+func (u *upload) parts(ctx context.Context, id *string, src partSource, first part) ([]types.CompletedPart, error) {
 	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(u.s.opts.PartConcurrency)
 	var done []*types.CompletedPart
-	var sum uint32
 	err := func() error {
-		part, last := first, false
+		p, last := first, false
 		for i := 0; ; i++ {
 			if i == maxParts {
 				return fmt.Errorf("the object is larger than %d parts of up to %d bytes", maxParts, u.partBytes(i-1))
 			}
-			sum = crc32.Update(sum, castagnoli(), part)
 			completed := &types.CompletedPart{PartNumber: aws.Int32(int32(i + 1))}
 			done = append(done, completed)
-			full := part
+			full := p
 			g.Go(func() error {
-				defer func() { free <- full }()
+				defer full.release()
 				return u.part(gctx, id, completed, full)
 			})
 			if last {
 				return nil
 			}
-			var buf []byte
-			select {
-			case buf = <-free:
-			case <-gctx.Done():
-				return gctx.Err()
-			}
 			var err error
-			if part, last, err = readPart(src, buf, u.partBytes(i+1)); err != nil {
+			if p, last, err = src.next(gctx, u.partBytes(i+1)); err != nil {
 				return err
 			}
-			if len(part) == 0 {
+			if p.size == 0 {
 				return nil // the source ended where the part before did
 			}
 		}
@@ -284,20 +251,20 @@ func (u *upload) parts(ctx context.Context, id *string, src *sizedReader, first 
 		err = gerr
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	parts := make([]types.CompletedPart, len(done))
 	for i, p := range done {
 		parts[i] = *p
 	}
-	return parts, checksumHeader(sum), nil
+	return parts, nil
 }
 
-func (u *upload) part(ctx context.Context, id *string, completed *types.CompletedPart, b []byte) error {
-	sum := checksumHeader(crc32.Checksum(b, castagnoli()))
+func (u *upload) part(ctx context.Context, id *string, completed *types.CompletedPart, p part) error {
+	sum := checksumHeader(p.sum)
 	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.s.bucket, Key: u.name, UploadId: id, PartNumber: completed.PartNumber,
-		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))), ChecksumCRC32C: sum,
+		Body: p.body, ContentLength: &p.size, ChecksumCRC32C: sum,
 	}, unsignedPayload)
 	if err != nil {
 		return fmt.Errorf("upload part %d: %w", *completed.PartNumber, s3Error(ctx, err))

@@ -67,6 +67,9 @@ type Store interface {
 	// Put stores size bytes of r under key, replacing what is there unless an
 	// option says otherwise. A size of -1 means until r ends. When r gives fewer
 	// or more bytes than size, nothing is stored. On return the object is durable.
+	// When r is an io.ReaderAt and an io.Seeker, as bytes.Reader and os.File are,
+	// it may be read at several places at once and is not copied; it is then left
+	// at any position.
 	Put(ctx context.Context, key string, r io.Reader, size int64, opts ...PutOption) (Object, error)
 
 	// List yields the objects whose key begins with prefix, in lexicographic

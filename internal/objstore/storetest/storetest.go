@@ -10,6 +10,8 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 		test func(*testing.T, objstore.Store)
 	}{
 		{"what is put is got", testRoundTrip},
+		{"sources that can be read anywhere", testSources},
 		{"an empty object is an object", testEmpty},
 		{"ranges at the edges", testRanges},
 		{"missing keys", testMissing},
@@ -114,6 +117,52 @@ func testRoundTrip(t *testing.T, s objstore.Store) {
 			t.Fatal(err)
 		}
 		wantContent(t, s, key, want)
+	}
+}
+
+// testSources puts from readers that stand in the middle, larger than a part.
+func testSources(t *testing.T, s objstore.Store) {
+	content := Bytes(30, 21<<20)
+	path := filepath.Join(t.TempDir(), "source")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	readEnd, writeEnd, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readEnd.Close()
+	go func() {
+		_, _ = writeEnd.Write(content) // a failure shows in what is read
+		_ = writeEnd.Close()
+	}()
+	for name, r := range map[string]io.Reader{"bytes.Reader": bytes.NewReader(content), "os.File": file, "a pipe": readEnd} {
+		const skip = 1234
+		if _, err := io.CopyN(io.Discard, r, skip); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Put(t.Context(), "from "+name, r, int64(len(content)-skip)); err != nil {
+			t.Errorf("put from %s: %v", name, err)
+			continue
+		}
+		wantContent(t, s, "from "+name, content[skip:])
+	}
+	// A file that turns out shorter, or longer.
+	for _, size := range []int64{20 << 20, 22 << 20} {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Put(t.Context(), "wrong", file, size); err == nil {
+			t.Errorf("put of a file of 21 MiB announced as %d is no error", size)
+		}
+	}
+	if _, err := s.Head(t.Context(), "wrong"); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("head: %v", err)
 	}
 }
 
