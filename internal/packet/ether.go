@@ -195,16 +195,14 @@ func (d *Decoder) mpls(b []byte, p *Packet, depth int) bool {
 	return d.tryEthernet(b, p, depth)
 }
 
-// tryEthernet decodes b as an Ethernet frame and takes the result only when it is sound to the flow key;
-// else p is as before.
+// tryEthernet decodes b as an Ethernet frame and takes the result only when it is sound down to the
+// flow key; else nothing is told of layers 3 and 4.
 func (d *Decoder) tryEthernet(b []byte, p *Packet, depth int) bool {
-	s := p.save()
-	pending := d.nPending
+	a := d.begin(p)
 	if depth < maxDepth && d.ethernet(b, p, depth+1) && p.Mark == MarkNone {
 		return true
 	}
-	d.nPending = pending
-	p.restore(&s)
+	d.undo(p, &a)
 	return false
 }
 

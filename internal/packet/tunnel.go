@@ -176,7 +176,7 @@ func (d *Decoder) nextProtocol(next byte, b []byte, p *Packet, depth int) bool {
 }
 
 // udpTunnel peels a tunnel that the destination port suggests. A port proves nothing, so the result is
-// taken only when headers and content are sound down to a flow key; else p is as before.
+// taken only when headers and content are sound down to a flow key; else p is decoded as plain UDP.
 func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
 	var peel func(*Decoder, []byte, *Packet, int) bool
 	switch p.DstPort {
@@ -191,13 +191,14 @@ func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
 	default:
 		return false
 	}
-	s, pending := p.save(), d.nPending
+	a := d.begin(p)
 	h.pushOuter(p)
 	if peel(d, p.Payload, p, depth) && p.Mark == MarkNone {
 		return true
 	}
-	d.nPending = pending
-	p.restore(&s)
+	d.undo(p, &a)
+	h.apply(p)
+	h.udp(p)
 	return false
 }
 
@@ -270,6 +271,23 @@ func (d *Decoder) gtpu(b []byte, p *Packet, depth int) bool {
 	return d.rawIP(b[n:], p, depth)
 }
 
-// save and restore keep a packet over an attempt that may fail.
-func (p *Packet) save() Packet      { return *p }
-func (p *Packet) restore(s *Packet) { *p = *s }
+// attempt is what a packet was before something was peeled that may prove to be nothing of the kind.
+type attempt struct {
+	peeled             peeled
+	etherType, fragOff uint16
+	fragment, more     bool
+	fragL3             []byte
+	pending            int
+}
+
+func (d *Decoder) begin(p *Packet) attempt {
+	return attempt{p.peeled, p.EtherType, p.FragOff, p.Fragment, p.MoreFrags, p.fragL3, d.nPending}
+}
+
+// undo makes p what it was, save what layers 3 and 4 were: the caller decodes those again.
+func (d *Decoder) undo(p *Packet, a *attempt) {
+	p.resetNetwork()
+	p.peeled, p.EtherType, p.Mark = a.peeled, a.etherType, MarkNone
+	p.Fragment, p.MoreFrags, p.FragOff, p.fragL3 = a.fragment, a.more, a.fragOff, a.fragL3
+	d.nPending = a.pending
+}
