@@ -123,7 +123,7 @@ const PacketBlock = memo(function PacketBlock({ packet, base, frames, times, fir
           <span className="packet-n">{packet.n}</span>
           <span className="packet-direction" title={packet.src ? 'from the source' : 'from the destination'}>{packet.src ? '→' : '←'}</span>
           <span className="packet-time">{formatTime(packet.time).slice(0, 19)}<span className="packet-fraction">{fraction(packet.time)}</span></span>
-          <span className="packet-delta">+{((packet.time - first) / 1000).toFixed(6)} s</span>
+          <span className="packet-delta">{delta(packet.time - first)}</span>
           <span className="packet-summary mono">{packet.summary}</span>
           <span className="packet-length">
             {formatCount(packet.payloadLength)} of {formatCount(packet.length)} B{cut ? ` (${formatCount(packet.captured)} captured)` : ''}
@@ -137,6 +137,8 @@ const PacketBlock = memo(function PacketBlock({ packet, base, frames, times, fir
 
 /** Microseconds: what the time holds beyond the second. A double of ms since 1970 has no more than that. */
 const fraction = (ms: number): string => `.${String(Math.round((((ms % 1000) + 1000) % 1000) * 1000)).padStart(6, '0')}`;
+
+const delta = (ms: number): string => `${ms < 0 ? '−' : '+'}${(Math.abs(ms) / 1000).toFixed(6)} s`;
 
 function asText(bytes: Uint8Array, base: Exclude<Base, 'hex'>): string {
   switch (base) {

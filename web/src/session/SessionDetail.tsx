@@ -9,7 +9,7 @@ import { download } from '../ui/download';
 import { Icon } from '../ui/Icon';
 import { copyText, useToast } from '../ui/toast';
 import { ValueButton } from '../ui/ValueMenu';
-import { display, type Entry, type Group, groupFields, groupTitle, protocolName } from './groups';
+import { display, flagName, flagsOf, type Entry, type Group, groupFields, groupTitle, protocolName } from './groups';
 import { Packets } from './Packets';
 import './session.css';
 
@@ -60,7 +60,7 @@ function Flow({ doc, onClose }: { doc: Doc; onClose: () => void }) {
   return (
     <header className="flow">
       <div className="flow-line">
-        <span className="flow-protocol">{protocolName(values(doc, 'ipProtocol')[0])}</span>
+        <span className="flow-protocol">{protocolName(values(doc, 'ipProtocol')[0]) || textAt(doc, 'protocol').toUpperCase()}</span>
         <End doc={doc} side="source" />
         <span className="flow-arrow" aria-label="to">→</span>
         <End doc={doc} side="destination" />
@@ -126,20 +126,40 @@ function Fields({ doc, fields }: { doc: Doc; fields: readonly Field[] }) {
 }
 
 function FieldGroup({ group }: { group: Group }) {
+  const flags = flagsOf(group);
   return (
     <section className="field-group">
       <h3>{groupTitle(group.name)}</h3>
       <dl>
-        {group.entries.map((e) => (
-          <div key={e.path} className="field">
-            <dt title={[e.exp, e.help].filter((s) => s !== '').join(': ')}>{e.label}</dt>
-            <dd>
-              <FieldValues entry={e} />
-            </dd>
-          </div>
-        ))}
+        {group.entries.map((e, i) =>
+          flags?.at === i ? (
+            <Flags key="flags" flags={flags.flags} />
+          ) : flags?.flags.includes(e) ? null : (
+            <div key={e.path} className="field">
+              <dt title={[e.exp, e.help].filter((s) => s !== '').join(': ')}>{e.label}</dt>
+              <dd>
+                <FieldValues entry={e} />
+              </dd>
+            </div>
+          ),
+        )}
       </dl>
     </section>
+  );
+}
+
+function Flags({ flags }: { flags: Entry[] }) {
+  return (
+    <div className="field">
+      <dt title="packets with each TCP flag">Flags</dt>
+      <dd>
+        {flags.map((e) => (
+          <ValueButton key={e.path} exp={e.exp} value={e.values[0] ?? 0} className={`flag num ${e.values[0] === 0 ? 'zero' : ''}`} title={e.help}>
+            {flagName(e.path)} <b>{e.values.join(' ')}</b>
+          </ValueButton>
+        ))}
+      </dd>
+    </div>
   );
 }
 

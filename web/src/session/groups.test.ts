@@ -9,9 +9,9 @@ it('puts every value into a group, the unknown ones into the last', () => {
   const doc = { id: '1', node: 'n', extra: { x: 1 }, dns: [{ host: ['a', 'b'] }, { host: ['a'] }], dnsCnt: 2, protocol: ['tcp'], source: { ip: '10.0.0.1' }, chunk: [{ key: 'k' }] };
   const groups = groupFields(doc, fields);
   expect(groups.map((g) => [g.name, g.entries.map((e) => [e.label, e.values])])).toEqual([
-    ['general', [['ip.src', ['10.0.0.1']], ['protocol', ['tcp']]]],
+    ['general', [['protocol', ['tcp']], ['ip.src', ['10.0.0.1']]]],
     ['dns', [['host.dns', ['a', 'b']]]],
-    ['other', [['extra.x', [1]]]],
+    ['other', [['extra.x', [1]], ['node', ['n']], ['id', ['1']]]],
   ]);
 });
 

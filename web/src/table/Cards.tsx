@@ -1,5 +1,5 @@
 import { memo, type ReactNode } from 'react';
-import { numberAt, textAt, values } from '../api/document';
+import { numberAt, values } from '../api/document';
 import type { Doc } from '../api/types';
 import { countOf, formatBytes } from '../format';
 import { formatDuration } from '../search/time';
@@ -55,7 +55,7 @@ function End({ doc, side, expOf }: { doc: Doc; side: 'source' | 'destination'; e
   return (
     <div className={`card-end ${side === 'source' ? 'src' : 'dst'}`}>
       <Address doc={doc} side={side} exp={expOf(`${side}.ip`)} expOf={expOf} />
-      <span className="card-port num">{textAt(doc, `${side}.port`)}</span>
+      <span className="card-port num">{(numberAt(doc, `${side}.port`) ?? 0) || ''}</span>
     </div>
   );
 }

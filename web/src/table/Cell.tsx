@@ -48,11 +48,14 @@ export function Time({ ms, beside }: { ms: number | undefined; beside?: number |
 
 export function Address({ doc, side, exp, expOf }: { doc: Doc; side: 'source' | 'destination'; exp: string; expOf: ExpOf }) {
   const ip = textAt(doc, `${side}.ip`);
+  // What has no IP (ARP, IS-IS) still has two ends.
+  const mac = textAt(doc, `${side}.mac`);
   const countryPath = `${side}.geo.country_iso_code`;
   const country = textAt(doc, countryPath);
   return (
     <span className="address">
-      {ip === '' ? <Absent /> : <ValueButton quiet exp={exp} value={ip} className="num" title={ip} />}
+      {ip !== '' && <ValueButton quiet exp={exp} value={ip} className="num" title={ip} />}
+      {ip === '' && (mac === '' ? <Absent /> : <ValueButton quiet exp={expOf(`${side}.mac`)} value={mac} className="num mac" title={mac} />)}
       {country !== '' && (
         <ValueButton quiet exp={expOf(countryPath)} value={country} className="country" title={countryName(country)}>
           {country}
@@ -94,7 +97,8 @@ function Bytes({ doc, path }: { doc: Doc; path: string }) {
 
 function Values({ doc, column }: { doc: Doc; column: Column }) {
   const all = values(doc, column.id);
-  if (all.length === 0) return <Absent />;
+  // Port 0 says that the protocol has none.
+  if (all.length === 0 || (column.id.endsWith('.port') && all[0] === 0)) return <Absent />;
   const shown = all.slice(0, SHOWN_VALUES);
   return (
     <span className="values" title={all.length > SHOWN_VALUES ? all.join(', ') : undefined}>
@@ -113,11 +117,11 @@ const SHOWN_OF_A_KIND = 3;
 export function Info({ doc, expOf, all = false }: { doc: Doc; expOf: ExpOf; all?: boolean }) {
   const found = facts(doc);
   if (found.length === 0) return null;
-  const groups: { label: string; facts: Fact[] }[] = [];
+  const groups: { label: string; path: string; facts: Fact[] }[] = [];
   for (const fact of found) {
     const last = groups.at(-1);
-    if (last?.label === fact.label) last.facts.push(fact);
-    else groups.push({ label: fact.label, facts: [fact] });
+    if (last?.label === fact.label && last.path === fact.path) last.facts.push(fact);
+    else groups.push({ label: fact.label, path: fact.path, facts: [fact] });
   }
   let left = all ? Infinity : SHOWN_FACTS;
   return (

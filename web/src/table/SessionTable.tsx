@@ -1,7 +1,8 @@
-import { type KeyboardEvent, memo, type PointerEvent, type ReactNode, useCallback, useRef, useState } from 'react';
+import { type KeyboardEvent, memo, type PointerEvent, type ReactNode, useCallback, useMemo, useRef, useState } from 'react';
 import { textAt } from '../api/document';
 import type { Doc } from '../api/types';
 import type { Order } from '../search/search';
+import { useWidth } from '../ui/hooks';
 import { isWidths, useStored } from '../ui/storage';
 import { Icon } from '../ui/Icon';
 import { Cell, type ExpOf } from './Cell';
@@ -28,7 +29,9 @@ export function SessionTable(props: RowsProps & { order: readonly Order[]; onOrd
   const { docs, columns, opened, onToggle, detail, expOf } = props;
   const [widths, setWidths] = useStored('widths', {}, isWidths);
   const [active, setActive] = useState(0);
-  const widthOf = (c: Column): number => widths[c.id] ?? naturalWidth(c, docs);
+  const [frame, frameWidth] = useWidth();
+  const natural = useMemo(() => naturalWidths(columns, docs, frameWidth), [columns, docs, frameWidth]);
+  const widthOf = (c: Column): number => widths[c.id] ?? natural.get(c.id) ?? c.width;
   const total = columns.reduce((sum, c) => sum + widthOf(c), TOGGLE_WIDTH);
   const activate = useCallback((index: number) => setActive(index), []);
   const sort = (column: Column, add: boolean): void => {
@@ -38,58 +41,73 @@ export function SessionTable(props: RowsProps & { order: readonly Order[]; onOrd
     props.onOrder(add ? [...props.order.filter((o) => o.field !== column.id), next] : [next]);
   };
   return (
-    <table className="sessions" style={{ minWidth: total }} aria-rowcount={docs.length}>
-      <colgroup>
-        <col style={{ width: TOGGLE_WIDTH }} />
-        {columns.map((c) => (
-          <col key={c.id} style={c.id === INFO && widths[c.id] === undefined ? undefined : { width: widthOf(c) }} />
-        ))}
-      </colgroup>
-      <thead>
-        <tr>
-          <th scope="col"><span className="visually-hidden">Open</span></th>
+    <>
+      <div ref={frame} className="table-frame" />
+      <table className="sessions" style={{ minWidth: total }} aria-rowcount={docs.length}>
+        <colgroup>
+          <col style={{ width: TOGGLE_WIDTH }} />
           {columns.map((c) => (
-            <Head
-              key={c.id}
-              column={c}
-              place={props.order.findIndex((o) => o.field === c.id)}
-              order={props.order}
-              onSort={(add) => sort(c, add)}
-              onWidth={(w) => setWidths({ ...widths, [c.id]: Math.max(LEAST_WIDTH, Math.round(w)) })}
-              onReset={() => setWidths(Object.fromEntries(Object.entries(widths).filter(([id]) => id !== c.id)))}
+            <col key={c.id} style={c.id === INFO && widths[c.id] === undefined ? undefined : { width: widthOf(c) }} />
+          ))}
+        </colgroup>
+        <thead>
+          <tr>
+            <th scope="col"><span className="visually-hidden">Open</span></th>
+            {columns.map((c) => (
+              <Head
+                key={c.id}
+                column={c}
+                place={props.order.findIndex((o) => o.field === c.id)}
+                order={props.order}
+                onSort={(add) => sort(c, add)}
+                onWidth={(w) => setWidths({ ...widths, [c.id]: Math.max(LEAST_WIDTH, Math.round(w)) })}
+                onReset={() => setWidths(Object.fromEntries(Object.entries(widths).filter(([id]) => id !== c.id)))}
+              />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {docs.map((doc, i) => (
+            <Row
+              key={doc.id}
+              doc={doc}
+              index={i}
+              columns={columns}
+              expOf={expOf}
+              open={opened.has(doc.id)}
+              reachable={i === Math.min(active, docs.length - 1)}
+              onToggle={onToggle}
+              onActive={activate}
+              detail={detail}
             />
           ))}
-        </tr>
-      </thead>
-      <tbody>
-        {docs.map((doc, i) => (
-          <Row
-            key={doc.id}
-            doc={doc}
-            index={i}
-            columns={columns}
-            expOf={expOf}
-            open={opened.has(doc.id)}
-            reachable={i === Math.min(active, docs.length - 1)}
-            onToggle={onToggle}
-            onActive={activate}
-            detail={detail}
-          />
-        ))}
-      </tbody>
-    </table>
+        </tbody>
+      </table>
+    </>
   );
 }
 
-const ADDRESS_CHAR = 7.2; // px of a digit at the table's size
-const ADDRESS_REST = 58; // the cell's padding and the country
-const MOST_ADDRESS = 345; // an IPv6 address written in full
+const ADDRESS_CHAR = 7.3; // px of a digit at the table's size
+const PADDING = 20;
+const COUNTRY = 32;
+const ENDS = /^(source|destination)\.ip$/;
 
-/** Addresses are read whole or not at all: their columns are as wide as the longest on the page. */
-function naturalWidth(column: Column, docs: readonly Doc[]): number {
-  if (column.kind !== 'ip' || !/^(source|destination)\.ip$/.test(column.id)) return column.width;
-  const longest = docs.reduce((most, doc) => Math.max(most, textAt(doc, column.id).length), 0);
-  return Math.min(Math.max(column.width, Math.ceil(longest * ADDRESS_CHAR) + ADDRESS_REST), MOST_ADDRESS);
+/** The columns' own widths: addresses are as wide as the longest on the page, as far as all columns fit into the frame. */
+function naturalWidths(columns: readonly Column[], docs: readonly Doc[], frame: number): ReadonlyMap<string, number> {
+  const ends = columns.filter((c) => ENDS.test(c.id));
+  const rest = columns.reduce((sum, c) => sum + (ENDS.test(c.id) ? 0 : c.width), TOGGLE_WIDTH);
+  const most = ends.length === 0 ? 0 : (frame - rest) / ends.length;
+  return new Map(
+    columns.map((c) => {
+      if (!ENDS.test(c.id)) return [c.id, c.width];
+      const side = c.id.slice(0, -'.ip'.length);
+      const longest = docs.reduce((px, doc) => {
+        const country = textAt(doc, `${side}.geo.country_iso_code`) === '' ? 0 : COUNTRY;
+        return Math.max(px, Math.ceil(textAt(doc, c.id).length * ADDRESS_CHAR) + PADDING + country);
+      }, 0);
+      return [c.id, Math.floor(Math.max(c.width, Math.min(longest, most)))];
+    }),
+  );
 }
 
 const NUMERIC = new Set<Column['kind']>(['number', 'bytes']);

@@ -23,7 +23,7 @@ export const DEFAULT_COLUMNS: readonly string[] = [
 /** Short titles and widths for what is nearly always on the screen; the registry's names serve the rest. */
 const KNOWN: Record<string, Partial<Column>> = {
   firstPacket: { title: 'Start', width: 196, kind: 'time' },
-  lastPacket: { title: 'Stop', width: 112, kind: 'time' },
+  lastPacket: { title: 'Stop', width: 108, kind: 'time' },
   'source.ip': { title: 'Source', width: 168, kind: 'ip' },
   'source.port': { title: 'Port', width: 66 },
   'destination.ip': { title: 'Destination', width: 168, kind: 'ip' },
@@ -32,7 +32,7 @@ const KNOWN: Record<string, Partial<Column>> = {
   'network.bytes': { title: 'Bytes', width: 92, kind: 'bytes' },
   totDataBytes: { title: 'Payload', width: 92, kind: 'bytes' },
   protocol: { title: 'Protocols', width: 118 },
-  [INFO]: { title: 'Info', width: 380, kind: 'info', help: 'URLs, hosts, names, tags', sortable: false },
+  [INFO]: { title: 'Info', width: 320, kind: 'info', help: 'URLs, hosts, names, tags', sortable: false },
 };
 
 /** Expression names of the columns above, should the registry not be there yet. */
@@ -79,8 +79,8 @@ export function resolveColumns(ids: readonly string[] | null, fields: readonly F
 /** What a row needs beside its columns: its opening line, the split of its bytes. */
 const ALWAYS = ['firstPacket', 'lastPacket', 'ipProtocol'];
 const BESIDE: Record<string, readonly string[]> = {
-  'source.ip': ['source.geo.country_iso_code'],
-  'destination.ip': ['destination.geo.country_iso_code'],
+  'source.ip': ['source.geo.country_iso_code', 'source.mac'],
+  'destination.ip': ['destination.geo.country_iso_code', 'destination.mac'],
   'network.bytes': ['source.bytes', 'destination.bytes'],
   totDataBytes: ['client.bytes', 'server.bytes'],
 };

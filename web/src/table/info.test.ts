@@ -6,7 +6,7 @@ const said = (fields: object) => facts(doc(fields)).map((f) => `${f.label}:${f.t
 
 it('says the whole URL, and its host once', () =>
   expect(said({ http: { method: ['GET'], statuscode: [403], host: ['a.example'], uri: ['a.example/x?y=1'] } })).toEqual([
-    ':GET', ':403', 'http:a.example/x?y=1',
+    ':GET', ':403', ':a.example/x?y=1',
   ]));
 it('says the host when there is no URL', () => expect(said({ http: { host: ['a.example'] } })).toEqual(['host:a.example']));
 it('reads lists of objects', () => expect(said({ dns: [{ host: ['b.example', 'c.example'] }] })).toEqual(['dns:b.example', 'dns:c.example']));

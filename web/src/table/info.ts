@@ -15,8 +15,8 @@ export interface Fact {
 /** [label, path, kind] in reading order. A later path of one group is left out when an earlier one has said the same. */
 const SOURCES: readonly (readonly [label: string, path: string, kind: Fact['kind']])[] = [
   ['', 'tags', 'tag'],
-  ['http', 'http.uri', 'text'],
-  ['http', 'http.host', 'text'],
+  ['', 'http.uri', 'text'],
+  ['host', 'http.host', 'text'],
   ['sni', 'tls.sni', 'text'],
   ['sni', 'tls.client.server_name', 'text'],
   ['sni', 'quic.host', 'text'],
@@ -51,8 +51,8 @@ export function facts(doc: Doc): Fact[] {
       if (path === 'http.uri') hosts.add(hostOf(text));
       // The host of a URL that is already there, or a name under a second label, says nothing new.
       if ((path === 'http.host' && hosts.has(text)) || said.has(text)) continue;
-      if (label !== '') said.add(text);
-      found.push({ label: path === 'http.host' && hosts.size === 0 ? 'host' : label, text, path, kind });
+      if (kind === 'text') said.add(text);
+      found.push({ label, text, path, kind });
     }
   }
   return found;
