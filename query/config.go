@@ -16,6 +16,7 @@ type Config struct {
 	Timeout    time.Duration `koanf:"timeout" help:"longest time of a search; exports may take longer"`
 	Concurrent int           `koanf:"concurrent" help:"searches and exports at once, others wait and then are refused"`
 	MaxRows    int           `koanf:"max_rows" help:"most rows that one search may page to, start and length together"`
+	Parquet    ParquetConfig `koanf:"parquet"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -25,6 +26,7 @@ func DefaultConfig() Config {
 		Timeout:    2 * time.Minute,
 		Concurrent: 4 * runtime.GOMAXPROCS(0),
 		MaxRows:    2_000_000,
+		Parquet:    DefaultParquetConfig(),
 	}
 }
 

@@ -82,30 +82,6 @@ func ids(t *testing.T, e Engine, s *Search) []string {
 	return out
 }
 
-// TestElasticDifferential runs every expression of hot fields against Elasticsearch and on the documents themselves.
-func TestElasticDifferential(t *testing.T) {
-	reg := exprtest.Registry()
-	docs := exprtest.Documents(reg, sampleSize)
-	engine, _ := indexed(t, reg, docs)
-	want := &reference{reg, docs}
-	compared := 0
-	for _, text := range exprtest.Expressions() {
-		e := parse(t, reg, text)
-		if !e.UsesOnlyHot() {
-			continue
-		}
-		compared++
-		s := &Search{Expr: e, Fields: []spi.FieldID{}}
-		if got, want := ids(t, engine, s), ids(t, want, s); !slices.Equal(got, want) {
-			t.Errorf("%s: Elasticsearch finds %d, the documents have %d%s", text, len(got), len(want), difference(docs, e, got, want))
-		}
-	}
-	t.Logf("%d expressions compared", compared)
-	if compared < 150 {
-		t.Errorf("only %d expressions have hot fields alone", compared)
-	}
-}
-
 // difference shows the first document that only one side found.
 func difference(docs []*spi.Document, e *expr.Expr, got, want []string) string {
 	for _, d := range docs {

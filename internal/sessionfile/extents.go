@@ -89,7 +89,9 @@ func (f *File) fetch(ctx context.Context, e *extents, spans []span) error {
 	return group.Wait()
 }
 
-func (f *File) inTail(s span) bool { return s.off >= f.tailAt && s.end() <= f.tailAt+int64(len(f.tail)) }
+func (f *File) inTail(s span) bool {
+	return s.off >= f.tailAt && s.end() <= f.tailAt+int64(len(f.tail))
+}
 
 // bytes returns the bytes of s, fetching them when they are not here.
 func (f *File) bytes(ctx context.Context, e *extents, s span) ([]byte, error) {

@@ -9,8 +9,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// ErrCorrupt is wrapped by every error about the content of a file.
-var ErrCorrupt = errors.New("corrupt Parquet file")
+var (
+	// ErrCorrupt is wrapped by every error about the content of a file.
+	ErrCorrupt = errors.New("corrupt Parquet file")
+	// ErrVersion is wrapped by the error about a file of a later version than this program reads.
+	ErrVersion = errors.New("unknown version")
+)
 
 // corrupt is an error that names the object and the offset.
 func corrupt(key string, offset int64, reason string, args ...any) error {
@@ -27,15 +31,23 @@ const (
 // rowGroup is what the footer says of one row group.
 type rowGroup struct {
 	rows   int
-	first  int64       // row of the file that it begins with
-	chunks []chunkMeta // by column of the schema
+	chunks []chunkMeta // of the columns that have a value
+	index  []uint16    // per column of the schema, 1 + its place in chunks; 0: no value
+}
+
+// chunk returns what is said of a column of the schema, nil when it has no value.
+func (g *rowGroup) chunk(column int) *chunkMeta {
+	if i := g.index[column]; i > 0 {
+		return &g.chunks[i-1]
+	}
+	return nil
 }
 
 // chunkMeta is what the footer says of one column chunk.
 type chunkMeta struct {
 	values     int64 // entries, nulls included
 	nulls      int64 // of them without a value, -1 unknown
-	start, end int64 // its bytes in the file; end 0: the file has no such column
+	start, end int64 // its bytes in the file
 	dictOffset int64 // 0: none
 	dataOffset int64
 	lo, hi     []byte // plain-encoded bounds; nil both: unknown
@@ -48,8 +60,6 @@ type chunkMeta struct {
 	codec      format.CompressionCodec
 	dictOnly   bool // all values are dictionary indexes
 }
-
-func (c *chunkMeta) present() bool { return c.end > 0 && c.values != c.nulls }
 
 // footer is a decoded footer.
 type footer struct {
@@ -84,7 +94,7 @@ func parseFooter(key string, s *Schema, b []byte, at int64) (*footer, error) {
 			f.rows = r.int()
 		case id == 4 && typ == thriftList && problem == nil:
 			r.each(typ, thriftStruct, func(int, int) {
-				g := rowGroup{first: 0, chunks: make([]chunkMeta, len(s.columns))}
+				g := rowGroup{index: make([]uint16, len(s.columns))}
 				if err := g.parse(r, columns, at); err != nil && problem == nil {
 					problem = err
 				}
@@ -120,7 +130,6 @@ func parseFooter(key string, s *Schema, b []byte, at int64) (*footer, error) {
 	}
 	var total int64
 	for i := range f.groups {
-		f.groups[i].first = total
 		total += int64(f.groups[i].rows)
 	}
 	if total != f.rows {
@@ -142,7 +151,7 @@ func (f *footer) readMeta(meta map[string]string) error {
 			return fmt.Errorf("%w: %s is %q", ErrCorrupt, KeyVersion, v)
 		}
 		if n > Version {
-			return fmt.Errorf("session file of version %d: this program reads versions up to %d", n, Version)
+			return fmt.Errorf("%w: session file of version %d, this program reads versions up to %d", ErrVersion, n, Version)
 		}
 		f.version = n
 	}
@@ -266,8 +275,9 @@ func (g *rowGroup) parse(r *thriftReader, columns []int, limit int64) error {
 				if err := c.check(limit); err != nil && problem == nil {
 					problem = fmt.Errorf("column %d: %w", i, err)
 				}
-				if columns[i] >= 0 {
-					g.chunks[columns[i]] = c
+				if columns[i] >= 0 && c.values != c.nulls && g.index[columns[i]] == 0 {
+					g.chunks = append(g.chunks, c)
+					g.index[columns[i]] = uint16(len(g.chunks)) //nolint:gosec // G115: some hundreds
 				}
 			})
 			if count != len(columns) && problem == nil {
@@ -400,7 +410,7 @@ func (f *footer) memory() int64 {
 	n := int64(256)
 	for i := range f.groups {
 		g := &f.groups[i]
-		n += int64(len(g.chunks)) * 176
+		n += int64(cap(g.chunks))*176 + int64(len(g.index))*2 + 64
 		for j := range g.chunks {
 			n += int64(len(g.chunks[j].lo) + len(g.chunks[j].hi))
 		}

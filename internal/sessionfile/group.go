@@ -18,6 +18,7 @@ type Group struct {
 	f       *File
 	meta    *rowGroup
 	got     *extents
+	blooms  *Blooms
 	columns map[spi.FieldID]*Column
 }
 
@@ -25,6 +26,28 @@ type Group struct {
 func (f *File) Group(i int) *Group {
 	return &Group{f: f, meta: &f.footer.groups[i], got: &extents{}, columns: map[spi.FieldID]*Column{}}
 }
+
+// Blooms holds bloom filters of a file that were fetched for several row groups at once.
+// It is safe for concurrent use.
+type Blooms struct{ got extents }
+
+// Blooms fetches the filters of the columns of these fields in all row groups: those of one
+// column lie side by side.
+func (f *File) Blooms(ctx context.Context, fields []spi.FieldID) (*Blooms, error) {
+	b := &Blooms{}
+	var spans []span
+	for _, id := range fields {
+		for i := range f.footer.groups {
+			if m := f.footer.groups[i].chunk(f.reader.schema.byField[id]); m != nil && m.bloomOff > 0 {
+				spans = append(spans, span{m.bloomOff, m.bloomLen})
+			}
+		}
+	}
+	return b, f.fetch(ctx, &b.got, spans)
+}
+
+// Use makes the row group look into filters that are there already.
+func (g *Group) Use(b *Blooms) { g.blooms = b }
 
 // Rows returns the number of rows.
 func (g *Group) Rows() int { return g.meta.rows }
@@ -56,9 +79,9 @@ func (g *Group) Column(f spi.FieldID) *Column {
 		return c
 	}
 	i := g.f.reader.schema.byField[f]
-	c := &Column{g: g, col: &g.f.reader.schema.columns[i], meta: &g.meta.chunks[i]}
-	if !c.meta.present() {
-		c = nil
+	var c *Column
+	if m := g.meta.chunk(i); m != nil {
+		c = &Column{g: g, col: &g.f.reader.schema.columns[i], meta: m}
 	}
 	g.columns[f] = c
 	return c
@@ -96,15 +119,17 @@ func (c *Column) DictionaryOnly() bool { return c.meta.dictOnly }
 // HasBloom reports whether the column has a bloom filter.
 func (c *Column) HasBloom() bool { return c.meta.bloomOff > 0 }
 
-// bloomSpans returns the blocks to look at; a whole filter is not worth fetching for one value.
-func (c *Column) bloomSpan() span { return span{c.meta.bloomOff, c.meta.bloomLen} }
-
 // MayHold reports whether one of the values may be in the column, by its bloom filter: false is certain.
 func (c *Column) MayHold(ctx context.Context, values []string) (bool, error) {
 	if !c.HasBloom() {
 		return true, nil
 	}
-	b, err := c.g.f.bytes(ctx, c.g.got, c.bloomSpan())
+	at := span{c.meta.bloomOff, c.meta.bloomLen}
+	got := c.g.got
+	if c.g.blooms != nil {
+		got = &c.g.blooms.got
+	}
+	b, err := c.g.f.bytes(ctx, got, at)
 	if err != nil {
 		return false, err
 	}
@@ -136,25 +161,34 @@ func (c *Column) MayHold(ctx context.Context, values []string) (bool, error) {
 	return false, nil
 }
 
-// Fetch gets with few requests what reading these columns whole, or their dictionaries
-// only, will need.
-func (g *Group) Fetch(ctx context.Context, fields []spi.FieldID, dictionariesOnly bool) error {
+// wholeBytes is up to which size a column chunk is fetched whole where its dictionary alone
+// may do: what a second round trip would cost.
+const wholeBytes = joinGap
+
+// Fetch gets with few requests what a search of these columns needs first: page indexes, and
+// of each column all, or when it is large and its dictionary may rule it out, the dictionary.
+func (g *Group) Fetch(ctx context.Context, fields []spi.FieldID) error {
 	var spans []span
 	for _, f := range fields {
 		c := g.Column(f)
 		if c == nil {
 			continue
 		}
-		if dictionariesOnly && c.meta.dictOnly {
+		spans = append(spans, span{c.meta.offIdxOff, c.meta.offIdxLen}, span{c.meta.colIdxOff, c.meta.colIdxLen})
+		if c.meta.dictOnly && c.Size() > wholeBytes {
 			spans = append(spans, c.dictSpan())
 			continue
 		}
-		spans = append(spans, span{c.meta.start, c.Size()})
+		if c.Size() <= wholeBytes {
+			spans = append(spans, span{c.meta.start, c.Size()})
+		}
 	}
 	return g.f.fetch(ctx, g.got, spans)
 }
 
-func (c *Column) dictSpan() span { return span{c.meta.dictOffset, c.meta.dataOffset - c.meta.dictOffset} }
+func (c *Column) dictSpan() span {
+	return span{c.meta.dictOffset, c.meta.dataOffset - c.meta.dictOffset}
+}
 
 // Dict returns the dictionary, nil when the column has none.
 func (c *Column) Dict(ctx context.Context) (*Dict, error) {

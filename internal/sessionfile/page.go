@@ -98,6 +98,34 @@ func (p *Page) EachValue(fn func(row, value int)) {
 	}
 }
 
+// MarkEntries sets the bit of each row that has a value whose dictionary entry is accepted.
+// The page must have a dictionary of len(accept) entries.
+func (p *Page) MarkEntries(accept []bool, rows []uint64) {
+	if p.col.maxRep > 0 || p.defs != nil {
+		p.EachValue(func(row, value int) {
+			if accept[p.index[value]] {
+				rows[row>>6] |= 1 << (row & 63)
+			}
+		})
+		return
+	}
+	for i, entry := range p.index {
+		if accept[entry] {
+			row := p.First + i
+			rows[row>>6] |= 1 << (row & 63)
+		}
+	}
+}
+
+// MarkValues is MarkEntries for pages without a dictionary: accept is asked of each value by number.
+func (p *Page) MarkValues(accept func(value int) bool, rows []uint64) {
+	p.EachValue(func(row, value int) {
+		if accept(value) {
+			rows[row>>6] |= 1 << (row & 63)
+		}
+	})
+}
+
 type pageHeader struct {
 	typ          int64
 	uncompressed int64

@@ -117,7 +117,7 @@ func (f *File) Columns() []string {
 	var out []string
 	for i := range f.reader.schema.columns {
 		for g := range f.footer.groups {
-			if f.footer.groups[g].chunks[i].present() {
+			if f.footer.groups[g].chunk(i) != nil {
 				out = append(out, strings.Join(f.reader.schema.columns[i].path, "."))
 				break
 			}

@@ -177,7 +177,9 @@ func inOrder(docs []*spi.Document) []*spi.Document {
 	return out
 }
 
-func jsonOf(d *spi.Document, keep func(*spi.Field) bool) string { return string(d.AppendJSON(nil, keep)) }
+func jsonOf(d *spi.Document, keep func(*spi.Field) bool) string {
+	return string(d.AppendJSON(nil, keep))
+}
 
 func TestRoundTrip(t *testing.T) {
 	r := testRegistry()
