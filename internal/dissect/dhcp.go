@@ -30,11 +30,17 @@ type dhcp struct {
 	dhcpFields
 }
 
-// dhcpTypes are the values of option 53 (IANA "BOOTP and DHCP parameters").
-var dhcpTypes = [...]string{
-	1: "DISCOVER", 2: "OFFER", 3: "REQUEST", 4: "DECLINE", 5: "ACK", 6: "NAK", 7: "RELEASE", 8: "INFORM",
-	9: "FORCERENEW", 10: "LEASEQUERY", 11: "LEASEUNASSIGNED", 12: "LEASEUNKNOWN", 13: "LEASEACTIVE",
-	14: "BULKLEASEQUERY", 15: "LEASEQUERYDONE", 16: "ACTIVELEASEQUERY", 17: "LEASEQUERYSTATUS", 18: "TLS",
+// dhcpType returns the name of a value of option 53 (IANA "BOOTP and DHCP parameters"), "" for others.
+func dhcpType(n byte) string {
+	names := [...]string{
+		1: "DISCOVER", 2: "OFFER", 3: "REQUEST", 4: "DECLINE", 5: "ACK", 6: "NAK", 7: "RELEASE", 8: "INFORM",
+		9: "FORCERENEW", 10: "LEASEQUERY", 11: "LEASEUNASSIGNED", 12: "LEASEUNKNOWN", 13: "LEASEACTIVE",
+		14: "BULKLEASEQUERY", 15: "LEASEQUERYDONE", 16: "ACTIVELEASEQUERY", 17: "LEASEQUERYSTATUS", 18: "TLS",
+	}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return ""
 }
 
 const (
@@ -88,8 +94,8 @@ func (p *dhcp) Datagram(s *Session, _ Dir, b []byte) Status {
 				s.Doc.AddIP(p.requestIP, netip.AddrFrom4([4]byte(v)))
 			}
 		case 53:
-			if int(v[0]) < len(dhcpTypes) {
-				s.Doc.AddString(p.typ, dhcpTypes[v[0]])
+			if name := dhcpType(v[0]); name != "" {
+				s.Doc.AddString(p.typ, name)
 			}
 		case 60:
 			s.Doc.AddBytes(p.classID, v)

@@ -14,13 +14,19 @@ type dhcpv6 struct {
 	duid spi.FieldID
 }
 
-// dhcpv6Types are the message types (IANA "DHCPv6 parameters").
-var dhcpv6Types = [...]string{
-	1: "SOLICIT", 2: "ADVERTISE", 3: "REQUEST", 4: "CONFIRM", 5: "RENEW", 6: "REBIND", 7: "REPLY", 8: "RELEASE",
-	9: "DECLINE", 10: "RECONFIGURE", 11: "INFORMATION_REQUEST", 12: "RELAY_FORW", 13: "RELAY_REPL",
-	14: "LEASEQUERY", 15: "LEASEQUERY_REPLY", 16: "LEASEQUERY_DONE", 17: "LEASEQUERY_DATA",
-	18: "RECONFIGURE_REQUEST", 19: "RECONFIGURE_REPLY", 20: "DHCPV4_QUERY", 21: "DHCPV4_RESPONSE",
-	22: "ACTIVELEASEQUERY", 23: "STARTTLS",
+// dhcpv6Type returns the name of a message type (IANA "DHCPv6 parameters"), "" for others.
+func dhcpv6Type(n byte) string {
+	names := [...]string{
+		1: "SOLICIT", 2: "ADVERTISE", 3: "REQUEST", 4: "CONFIRM", 5: "RENEW", 6: "REBIND", 7: "REPLY", 8: "RELEASE",
+		9: "DECLINE", 10: "RECONFIGURE", 11: "INFORMATION_REQUEST", 12: "RELAY_FORW", 13: "RELAY_REPL",
+		14: "LEASEQUERY", 15: "LEASEQUERY_REPLY", 16: "LEASEQUERY_DONE", 17: "LEASEQUERY_DATA",
+		18: "RECONFIGURE_REQUEST", 19: "RECONFIGURE_REPLY", 20: "DHCPV4_QUERY", 21: "DHCPV4_RESPONSE",
+		22: "ACTIVELEASEQUERY", 23: "STARTTLS",
+	}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return ""
 }
 
 func newDHCPv6(r *spi.Registry) Protocol {
@@ -28,7 +34,7 @@ func newDHCPv6(r *spi.Registry) Protocol {
 		dhcpFields: declareDHCP(r),
 		duid:       r.Declare(spi.Field{Path: "dhcp.duid", Type: spi.LoTerm, List: true, Exprs: []string{"dhcp.duid"}, Name: "Client DUID", Help: "identifier of a DHCPv6 client, hex; ends with its MAC address where it is made of one"}),
 	}
-	message := func(_ *Session, _ Dir, b []byte) bool { return int(b[0]) < len(dhcpv6Types) && b[0] != 0 }
+	message := func(_ *Session, _ Dir, b []byte) bool { return dhcpv6Type(b[0]) != "" }
 	return Protocol{
 		Name: "dhcpv6",
 		Matchers: []Matcher{
@@ -41,10 +47,14 @@ func newDHCPv6(r *spi.Registry) Protocol {
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *dhcpv6) Datagram(s *Session, _ Dir, b []byte) Status {
-	if len(b) < 4 || b[0] == 0 || int(b[0]) >= len(dhcpv6Types) {
+	if len(b) < 4 {
 		return More
 	}
-	s.Doc.AddString(p.typ, dhcpv6Types[b[0]])
+	name := dhcpv6Type(b[0])
+	if name == "" {
+		return More
+	}
+	s.Doc.AddString(p.typ, name)
 	if b[0] == 12 || b[0] == 13 {
 		return More // a relay's message has no transaction id; the client's is inside
 	}

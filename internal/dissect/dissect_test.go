@@ -42,8 +42,7 @@ func wantStrings(t *testing.T, s *Session, path string, want ...string) {
 // lines is a parser of lines, for tests: "panic" panics, "hand NAME" hands over, "done" ends.
 type lines struct {
 	Base
-	seen  *[]string
-	field spi.FieldID
+	seen *[]string
 }
 
 func (l *lines) Parse(s *Session, dir Dir, b []byte) (int, Status) {

@@ -45,16 +45,16 @@ func (u headerUse) alone() bool {
 	return false
 }
 
-// httpMethods begin the requests that are recognized as HTTP: those of RFC 9110,
-// 5789, 4918 (WebDAV), 3253 and 6352 in common use, UPnP's, and RPC over HTTP's.
-var httpMethods = [...]string{
-	"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH",
-	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "REPORT", "MERGE", "CHECKOUT",
-	"SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY", "M-SEARCH", "PURGE", "RPC_IN_DATA", "RPC_OUT_DATA", "PRI",
+// httpMethods returns the methods that begin requests recognized as HTTP: those
+// of RFC 9110 and 5789, which have a field for their number each, then those of RFC 4918 (WebDAV),
+// 3253 and 6352 in common use, UPnP's, RPC over HTTP's, and HTTP/2's preface.
+func httpMethods() (counted, others []string) {
+	return []string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"},
+		[]string{
+			"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "REPORT", "MERGE", "CHECKOUT",
+			"SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY", "M-SEARCH", "PURGE", "RPC_IN_DATA", "RPC_OUT_DATA", "PRI",
+		}
 }
-
-// httpCounted are the methods that have a field for their number.
-var httpCounted = httpMethods[:9]
 
 func newHTTP(r *spi.Registry) Protocol {
 	p := &httpProtocol{methods: make(map[string]spi.FieldID)}
@@ -108,7 +108,8 @@ func newHTTP(r *spi.Registry) Protocol {
 		decodedMD5:    hash("decodedMd5", "Decoded body MD5", "MD5 of bodies, gzip or deflate undone"),
 		decodedSHA256: hash("decodedSha256", "Decoded body SHA-256", "SHA-256 of bodies, gzip or deflate undone"),
 	}
-	for _, m := range httpCounted {
+	counted, others := httpMethods()
+	for _, m := range counted {
 		p.methods[m] = r.Declare(spi.Field{Path: "http.method-" + m, Type: spi.Integer, Exprs: []string{"http.method." + m}, Name: m + " requests", Help: "number of " + m + " requests"})
 	}
 	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade}
@@ -122,7 +123,7 @@ func newHTTP(r *spi.Registry) Protocol {
 		}
 	}
 	matchers := []Matcher{{On: TCP, Bytes: "HTTP/1."}, {On: SCTP, Bytes: "HTTP/1."}}
-	for _, m := range httpMethods {
+	for _, m := range append(counted, others...) {
 		for _, on := range []Transport{TCP, SCTP} {
 			matchers = append(matchers, Matcher{On: on, Bytes: m, MinLen: len(m) + 1, Func: func(_ *Session, _ Dir, b []byte) bool {
 				c := b[len(m)]

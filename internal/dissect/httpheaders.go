@@ -85,11 +85,9 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 	value = bytes.TrimSpace(value)
 
 	d := &h.dirs[dir]
-	side := dir
+	side := Client // what a message is decides, whoever began the session
 	if d.status != 0 {
-		side = Server // what a message is decides, whoever began the session
-	} else {
-		side = Client
+		side = Server
 	}
 	use := h.p.asks[side][string(name)]
 	s.Doc.AddBytes(h.p.header[side], name)

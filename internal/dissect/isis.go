@@ -8,10 +8,15 @@ type isis struct {
 	msgType spi.FieldID
 }
 
-// isisPDUs are the PDU types by number.
-var isisPDUs = map[byte]string{
-	15: "lan-l1-hello", 16: "lan-l2-hello", 17: "p2p-hello", 18: "l1-lsp", 20: "l2-lsp",
-	24: "l1-csnp", 25: "l2-csnp", 26: "l1-psnp", 27: "l2-psnp",
+// isisPDU returns the name of a PDU type, "" for others.
+func isisPDU(n byte) string {
+	names := [...]string{15: "lan-l1-hello", 16: "lan-l2-hello", 17: "p2p-hello", 18: "l1-lsp", 20: "l2-lsp",
+		24: "l1-csnp", 25: "l2-csnp", 26: "l1-psnp", 27: "l2-psnp",
+	}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return ""
 }
 
 const (
@@ -37,7 +42,7 @@ func (p *isis) Datagram(s *Session, _ Dir, b []byte) Status {
 		return More
 	}
 	// The discriminator counts as the header's first byte; the type is its fifth, in 5 bits.
-	if name := isisPDUs[b[7]&0x1f]; name != "" {
+	if name := isisPDU(b[7] & 0x1f); name != "" {
 		s.Doc.AddString(p.msgType, name)
 	}
 	return More

@@ -5,68 +5,105 @@ import "bytes"
 // magicBytes is how much of a file's start magic looks at.
 const magicBytes = 512
 
-// signature is a file format known by bytes at an offset.
-type signature struct {
-	offset int
-	bytes  string
-	kind   string
+// signatureOf returns the media type of a format known by bytes at an offset, from
+// the formats' specifications, "" for others.
+func signatureOf(b []byte) string {
+	at := func(offset int, s string) bool {
+		return len(b) >= offset+len(s) && string(b[offset:offset+len(s)]) == s
+	}
+	switch {
+	case at(0, "\x1f\x8b"):
+		return "application/x-gzip"
+	case at(0, "PK\x03\x04"), at(0, "PK\x05\x06"):
+		return "application/zip"
+	case at(0, "%PDF-"):
+		return "application/pdf"
+	case at(0, "GIF87a"), at(0, "GIF89a"):
+		return "image/gif"
+	case at(0, "\x89PNG\r\n\x1a\n"):
+		return "image/png"
+	case at(0, "\xff\xd8\xff"):
+		return "image/jpeg"
+	case at(8, "WEBP"):
+		return "image/webp"
+	case at(0, "\x00\x00\x01\x00"):
+		return "image/vnd.microsoft.icon"
+	case at(0, "MZ"):
+		return "application/x-dosexec"
+	case at(0, "\x7fELF"):
+		return "application/x-executable"
+	case at(0, "\xcf\xfa\xed\xfe"), at(0, "\xfe\xed\xfa\xcf"):
+		return "application/x-mach-binary"
+	case at(0, "\xca\xfe\xba\xbe"):
+		return "application/java-vm"
+	case at(0, "Rar!\x1a\x07"):
+		return "application/x-rar"
+	case at(0, "7z\xbc\xaf\x27\x1c"):
+		return "application/x-7z-compressed"
+	case at(0, "BZh"):
+		return "application/x-bzip2"
+	case at(0, "\xfd7zXZ\x00"):
+		return "application/x-xz"
+	case at(0, "\x28\xb5\x2f\xfd"):
+		return "application/zstd"
+	case at(257, "ustar"):
+		return "application/x-tar"
+	case at(0, "MSCF"):
+		return "application/vnd.ms-cab-compressed"
+	case at(0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+		return "application/x-ole-storage"
+	case at(0, "{\\rtf"):
+		return "text/rtf"
+	case at(0, "ITSF"):
+		return "application/vnd.ms-htmlhelp"
+	case at(0, "L\x00\x00\x00\x01\x14\x02\x00"):
+		return "application/x-ms-shortcut"
+	case at(0, "CWS"), at(0, "FWS"):
+		return "application/x-shockwave-flash"
+	case at(0, "ID3"):
+		return "audio/mpeg"
+	case at(0, "OggS"):
+		return "application/ogg"
+	case at(0, "fLaC"):
+		return "audio/flac"
+	case at(4, "ftyp"):
+		return "video/mp4"
+	case at(0, "\x1a\x45\xdf\xa3"):
+		return "video/webm"
+	case at(0, "FLV\x01"):
+		return "video/x-flv"
+	case at(0, "wOFF"):
+		return "font/woff"
+	case at(0, "wOF2"):
+		return "font/woff2"
+	case at(0, "\x00asm"):
+		return "application/wasm"
+	case at(0, "SQLite format 3\x00"):
+		return "application/x-sqlite3"
+	case at(0, "#!"):
+		return "text/x-script"
+	case at(0, "<?xml"):
+		return "text/xml"
+	case at(0, "-----BEGIN CERTIFICATE"):
+		return "application/x-x509-ca-cert"
+	}
+	return ""
 }
 
-// signatures are those of common formats, from their specifications.
-var signatures = [...]signature{
-	{0, "\x1f\x8b", "application/x-gzip"},
-	{0, "PK\x03\x04", "application/zip"},
-	{0, "PK\x05\x06", "application/zip"},
-	{0, "%PDF-", "application/pdf"},
-	{0, "GIF87a", "image/gif"},
-	{0, "GIF89a", "image/gif"},
-	{0, "\x89PNG\r\n\x1a\n", "image/png"},
-	{0, "\xff\xd8\xff", "image/jpeg"},
-	{8, "WEBP", "image/webp"},
-	{0, "\x00\x00\x01\x00", "image/vnd.microsoft.icon"},
-	{0, "MZ", "application/x-dosexec"},
-	{0, "\x7fELF", "application/x-executable"},
-	{0, "\xcf\xfa\xed\xfe", "application/x-mach-binary"},
-	{0, "\xfe\xed\xfa\xcf", "application/x-mach-binary"},
-	{0, "\xca\xfe\xba\xbe", "application/java-vm"},
-	{0, "Rar!\x1a\x07", "application/x-rar"},
-	{0, "7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"},
-	{0, "BZh", "application/x-bzip2"},
-	{0, "\xfd7zXZ\x00", "application/x-xz"},
-	{0, "\x28\xb5\x2f\xfd", "application/zstd"},
-	{257, "ustar", "application/x-tar"},
-	{0, "MSCF", "application/vnd.ms-cab-compressed"},
-	{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"},
-	{0, "{\\rtf", "text/rtf"},
-	{0, "ITSF", "application/vnd.ms-htmlhelp"},
-	{0, "L\x00\x00\x00\x01\x14\x02\x00", "application/x-ms-shortcut"},
-	{0, "CWS", "application/x-shockwave-flash"},
-	{0, "FWS", "application/x-shockwave-flash"},
-	{0, "ID3", "audio/mpeg"},
-	{0, "OggS", "application/ogg"},
-	{0, "fLaC", "audio/flac"},
-	{4, "ftyp", "video/mp4"},
-	{0, "\x1a\x45\xdf\xa3", "video/webm"},
-	{0, "FLV\x01", "video/x-flv"},
-	{0, "wOFF", "font/woff"},
-	{0, "wOF2", "font/woff2"},
-	{0, "\x00asm", "application/wasm"},
-	{0, "SQLite format 3\x00", "application/x-sqlite3"},
-	{0, "#!", "text/x-script"},
-	{0, "<?xml", "text/xml"},
-	{0, "-----BEGIN CERTIFICATE", "application/x-x509-ca-cert"},
+// isHTML reports whether a text begins as HTML documents do (WHATWG MIME Sniffing, section 7.1).
+func isHTML(text []byte) bool {
+	for _, tag := range [...]string{"<!doctype html", "<html", "<head", "<script", "<iframe", "<body", "<title", "<table", "<style", "<h1", "<div", "<br", "<p>", "<!--"} {
+		if hasPrefixFold(text, tag) {
+			return true
+		}
+	}
+	return false
 }
-
-// htmlStarts begin HTML documents, in lower case (WHATWG MIME Sniffing, section 7.1).
-var htmlStarts = [...]string{"<!doctype html", "<html", "<head", "<script", "<iframe", "<body", "<title", "<table", "<style", "<h1", "<div", "<br", "<p>", "<!--"}
 
 // magic returns the media type of a file by its first bytes, or "" when it is none of those known.
 func magic(b []byte) string {
-	for i := range signatures {
-		s := &signatures[i]
-		if len(b) >= s.offset+len(s.bytes) && string(b[s.offset:s.offset+len(s.bytes)]) == s.bytes {
-			return s.kind
-		}
+	if kind := signatureOf(b); kind != "" {
+		return kind
 	}
 	if isTransportStream(b) {
 		return "video/mp2t"
@@ -77,10 +114,8 @@ func magic(b []byte) string {
 	}
 	switch text[0] {
 	case '<':
-		for _, tag := range htmlStarts {
-			if hasPrefixFold(text, tag) {
-				return "text/html"
-			}
+		if isHTML(text) {
+			return "text/html"
 		}
 	case '{':
 		// JSON: an object's first key, or its end.

@@ -12,8 +12,10 @@ type ntp struct {
 	version, mode, stratum, refID spi.FieldID
 }
 
-// ntpModes are the association modes by number (RFC 5905 figure 10).
-var ntpModes = [8]string{"reserved", "symmetric-active", "symmetric-passive", "client", "server", "broadcast", "control", "private"}
+// ntpMode returns the name of an association mode, of 3 bits (RFC 5905 figure 10).
+func ntpMode(n byte) string {
+	return [8]string{"reserved", "symmetric-active", "symmetric-passive", "client", "server", "broadcast", "control", "private"}[n&7]
+}
 
 const ntpHeader = 48
 
@@ -43,7 +45,7 @@ func (p *ntp) Datagram(s *Session, _ Dir, b []byte) Status {
 	}
 	mode, stratum := b[0]&7, b[1]
 	s.Doc.AddInt(p.version, int64(b[0]>>3&7))
-	s.Doc.AddString(p.mode, ntpModes[mode])
+	s.Doc.AddString(p.mode, ntpMode(mode))
 	if mode > 5 {
 		return More // control and private messages have no stratum
 	}

@@ -14,9 +14,6 @@ type tftp struct {
 	filename, opcode spi.FieldID
 }
 
-// tftpOpcodes are the operations by number (RFC 1350 section 5, RFC 2347).
-var tftpOpcodes = [...]string{1: "read", 2: "write", 3: "data", 4: "ack", 5: "error", 6: "oack"}
-
 func newTFTP(r *spi.Registry) Protocol {
 	t := &tftp{
 		filename: r.Declare(spi.Field{Path: "tftp.filename", Type: spi.Term, List: true, Exprs: []string{"tftp.filename"}, Hot: true, Name: "Filename", Help: "file asked for"}),
@@ -32,9 +29,11 @@ func newTFTP(r *spi.Registry) Protocol {
 	}
 }
 
+// tftpOpcode returns the operation of a message (RFC 1350 section 5, RFC 2347), "" for others.
 func tftpOpcode(b []byte) string {
-	if op := binary.BigEndian.Uint16(b); int(op) < len(tftpOpcodes) {
-		return tftpOpcodes[op]
+	names := [...]string{1: "read", 2: "write", 3: "data", 4: "ack", 5: "error", 6: "oack"}
+	if op := binary.BigEndian.Uint16(b); int(op) < len(names) {
+		return names[op]
 	}
 	return ""
 }

@@ -2,15 +2,11 @@ package session
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"time"
 
 	"wirelake/internal/packet"
 )
-
-// idEncoding is RFC 4648's base32 in lower case, without padding.
-var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // ID returns the id of a session's segment: the day of the document's firstPacket
 // (UTC, YYMMDD), a dash, and 26 characters of base32 of the first 128 bits of
@@ -29,5 +25,23 @@ func ID(lane string, key *packet.Key, dayNanos, firstNanos int64, firstSeq uint3
 	var out [33]byte
 	d := time.Unix(0, dayNanos).UTC().AppendFormat(out[:0], "060102")
 	d = append(d, '-')
-	return string(idEncoding.AppendEncode(d, sum[:16]))
+	return string(appendBase32(d, sum[:16]))
+}
+
+// appendBase32 appends RFC 4648's base32 of p in lower case, without padding.
+func appendBase32(b, p []byte) []byte {
+	const digits = "abcdefghijklmnopqrstuvwxyz234567"
+	var acc, bits uint
+	for _, c := range p {
+		acc, bits = acc<<8|uint(c), bits+8
+		for bits >= 5 {
+			bits -= 5
+			b = append(b, digits[acc>>bits&31])
+		}
+		acc &= 1<<bits - 1
+	}
+	if bits > 0 {
+		b = append(b, digits[acc<<(5-bits)&31])
+	}
+	return b
 }
