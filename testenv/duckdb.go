@@ -11,6 +11,7 @@ import (
 const duckdbScript = `
 import json, sys, duckdb
 con = duckdb.connect(config={"threads": int(sys.argv[2])})
+con.execute("set enable_progress_bar = false")  # it is written to standard output
 cur = con.execute(sys.argv[1])
 names = [d[0] for d in cur.description]
 rows = [dict(zip(names, r)) for r in cur.fetchall()]
