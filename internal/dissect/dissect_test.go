@@ -181,7 +181,7 @@ func TestTFTP(t *testing.T) {
 	s.Datagram(Client, 0, []byte("\x00\x03\x00\x01data"))
 	wantStrings(t, s, "protocol", "tftp")
 	wantStrings(t, s, "tftp.filename", "firmware.bin")
-	wantStrings(t, s, "tftp.opcode", "read", "data")
+	wantStrings(t, s, "tftp.opcode", "rrq", "data")
 }
 
 // TestRegistry holds that every field is described: docs and GUI show its help.

@@ -31,7 +31,7 @@ func newTFTP(r *spi.Registry) Protocol {
 
 // tftpOpcode returns the operation of a message (RFC 1350 section 5, RFC 2347), "" for others.
 func tftpOpcode(b []byte) string {
-	names := [...]string{1: "read", 2: "write", 3: "data", 4: "ack", 5: "error", 6: "oack"}
+	names := [...]string{1: "rrq", 2: "wrq", 3: "data", 4: "ack", 5: "error", 6: "oack"}
 	if op := binary.BigEndian.Uint16(b); int(op) < len(names) {
 		return names[op]
 	}
@@ -45,7 +45,7 @@ func (t *tftp) Datagram(s *Session, _ Dir, b []byte) Status {
 	}
 	op := tftpOpcode(b)
 	s.Doc.AddString(t.opcode, op)
-	if op == "read" || op == "write" {
+	if op == "rrq" || op == "wrq" {
 		if name, _, ok := bytes.Cut(b[2:], []byte{0}); ok && len(name) > 0 {
 			s.Doc.AddBytes(t.filename, name)
 		}

@@ -143,6 +143,7 @@ func (b *Builder) synAck(f *flow, p *packet.Packet, dir dissect.Dir) {
 		f.streams[dir].flush(&f.sides[dir])
 		f.streams[dir].restart(p.Seq + 1)
 	}
+	f.streams[dir.Other()].begin(p.Ack) // where the SYN was not captured
 	t.haveSynAck, t.synAckSeq, t.synAckAck = true, p.Seq, p.Ack
 	if t.haveSyn && p.Ack == t.synSeq+1 {
 		t.synValid = true
