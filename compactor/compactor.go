@@ -43,6 +43,8 @@ type Compactor struct {
 	log     *slog.Logger
 	metrics metrics
 	lanes   map[string]*lane // by prefix
+
+	caughtUp chan struct{} // closed once there was nothing left to do
 }
 
 // New returns a compactor. The configuration must be valid.
@@ -57,6 +59,7 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 	c := &Compactor{
 		cfg: cfg, store: p.Store, set: p.Set, session: p.Session, geo: p.Geo, log: p.Log,
 		schema: schema, metrics: newMetrics(p.Metrics), lanes: make(map[string]*lane),
+		caughtUp: make(chan struct{}),
 	}
 	if p.Elastic != nil {
 		files, err := sessionfile.NewReader(p.Store, schema)
@@ -114,7 +117,8 @@ func (c *Compactor) follow(ctx context.Context, once bool) error {
 	tick := time.NewTicker(c.cfg.Interval)
 	defer tick.Stop()
 	for {
-		took, err := c.pass(ctx, once)
+		// What is there at the start is wanted at once; later batches may fill up.
+		took, err := c.pass(ctx, once || !c.CaughtUp())
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -127,11 +131,34 @@ func (c *Compactor) follow(ctx context.Context, once bool) error {
 		if took {
 			continue
 		}
+		if err == nil && !c.CaughtUp() {
+			close(c.caughtUp)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
+	}
+}
+
+// CaughtUp reports whether every chunk that was in the store when Run began is compacted.
+func (c *Compactor) CaughtUp() bool {
+	select {
+	case <-c.caughtUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitCaughtUp waits until CaughtUp, or ctx ends.
+func (c *Compactor) WaitCaughtUp(ctx context.Context) error {
+	select {
+	case <-c.caughtUp:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,13 +12,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wirelake/internal/objstore"
 	"wirelake/internal/telemetry"
 	"wirelake/sensor"
 )
 
 // importMemory is what an import needs beside its configured budget: the parts of
 // an upload, index and encoders of a chunk, decompression of the input.
-const importMemory = 192 << 20
+const importMemory = 160 << 20
 
 func newImportCommand(a *app) *cobra.Command {
 	var series, quiet bool
@@ -49,29 +51,7 @@ told with their offsets, and the command then exits with 1.`,
 			if err != nil {
 				return err
 			}
-			show := newProgress(a.stderr, quiet)
-			logs := a.cfg.Log
-			if quiet {
-				logs.Level = "warn"
-			}
-			log := telemetry.NewLogger(show.log(), logs)
-			im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{
-				Logger: log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Stdin: a.stdin, Progress: show.update,
-			})
-			if err != nil {
-				return err
-			}
-			run := im.Import
-			if series {
-				run = im.ImportSeries
-			}
-			res, err := run(ctx, args)
-			show.end()
-			writeProblems(a.stderr, res)
-			if quiet {
-				return err
-			}
-			return errors.Join(err, writeImportTable(a.stdout, res))
+			return a.importFiles(ctx, store, args, series, quiet)
 		},
 	}
 	f := cmd.Flags()
@@ -85,6 +65,29 @@ told with their offsets, and the command then exits with 1.`,
 	bindFlag(f, "chunk-bytes", "import.chunk_bytes")
 	bindFlag(f, "chunk-span", "import.chunk_span")
 	return cmd
+}
+
+// importFiles imports captures, showing progress, and prints what was imported.
+func (a *app) importFiles(ctx context.Context, store objstore.Store, paths []string, series, quiet bool) error {
+	show := newProgress(a.stderr, quiet)
+	log := telemetry.NewLogger(show.log(), a.cfg.Log)
+	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{
+		Logger: log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Stdin: a.stdin, Progress: show.update,
+	})
+	if err != nil {
+		return err
+	}
+	run := im.Import
+	if series {
+		run = im.ImportSeries
+	}
+	res, err := run(ctx, paths)
+	show.end()
+	writeProblems(a.stderr, res)
+	if quiet {
+		return err
+	}
+	return errors.Join(err, writeImportTable(a.stdout, res))
 }
 
 // writeProblems tells what of the files was lost, and where.
