@@ -17,8 +17,9 @@ import (
 )
 
 // MemoryLimit is what a Put or Get of any size may add to the heap: by default
-// five parts of 8 MiB, and what the client needs.
-const MemoryLimit = 96 << 20
+// five parts of 8 MiB, what the client needs, and as much again and more until the
+// garbage collector comes round.
+const MemoryLimit = 160 << 20
 
 // RunLarge tests what takes many requests: 10,000 keys, an object of 300 MiB. The
 // heap may grow by memoryLimit bytes meanwhile.

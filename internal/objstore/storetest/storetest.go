@@ -131,12 +131,12 @@ func testSources(t *testing.T, s objstore.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { _ = file.Close() })
 	readEnd, writeEnd, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer readEnd.Close()
+	t.Cleanup(func() { _ = readEnd.Close() })
 	go func() {
 		_, _ = writeEnd.Write(content) // a failure shows in what is read
 		_ = writeEnd.Close()
