@@ -19,7 +19,7 @@ type API struct {
 	Config   Config
 	Registry *spi.Registry
 	Engine   Engine
-	Packets  Packets
+	Packets  Packets              // nil: requests for packets are answered with 503
 	GUI      http.Handler         // serves /, nil for none
 	Health   *telemetry.Health    // serves /healthz and /readyz
 	Metrics  *prometheus.Registry // serves /metrics, and takes the API's own

@@ -15,6 +15,11 @@ func captureFields() []spi.FieldID {
 		spi.ChunkLength, spi.ChunkSkip, spi.ChunkSize, spi.ChunkPackets}
 }
 
+// errNoPackets answers requests for packets where only sessions are served.
+func errNoPackets() error {
+	return &httpError{http.StatusServiceUnavailable, "this service serves no packets"}
+}
+
 func contentType(f Format) string {
 	if f == PCAPNG {
 		return "application/x-pcapng"
@@ -25,6 +30,9 @@ func contentType(f Format) string {
 // sessionsCapture answers /api/sessions.pcap and its like.
 func (a *API) sessionsCapture(f Format) handler {
 	return func(w http.ResponseWriter, r *http.Request, p *params) error {
+		if a.Packets == nil {
+			return errNoPackets()
+		}
 		s, err := a.search(p)
 		if err != nil {
 			return err
@@ -41,6 +49,9 @@ func (a *API) sessionsCapture(f Format) handler {
 // sessionCapture answers the capture of one session. Its segments are one session here: entire or not is the same.
 func (a *API) sessionCapture(f Format) handler {
 	return func(w http.ResponseWriter, r *http.Request, _ *params) error {
+		if a.Packets == nil {
+			return errNoPackets()
+		}
 		d, warnings, err := a.find(r.Context(), chi.URLParam(r, "node"), chi.URLParam(r, "id"), captureFields())
 		if err != nil {
 			return err

@@ -48,6 +48,9 @@ type packetInfo struct {
 
 // packets answers …/packets: HTML as Arkime does, JSON when that is asked for.
 func (a *API) packets(w http.ResponseWriter, r *http.Request, p *params) error {
+	if a.Packets == nil {
+		return errNoPackets()
+	}
 	limit, err := p.number("packets", defaultPackets, maxPackets)
 	if err != nil {
 		return err

@@ -127,6 +127,20 @@ func searches(t *testing.T, reg *spi.Registry) map[string]*Search {
 	return out
 }
 
+// foundIDs is [ids] by one search.
+func foundIDs(t *testing.T, e Engine, s *Search) []string {
+	t.Helper()
+	page := *s
+	page.Length = sampleSize
+	result, err := e.Search(context.Background(), &page)
+	if err != nil {
+		t.Fatalf("%s: %v", s.Expr, err)
+	}
+	out := rowIDs(result.Rows)
+	slices.Sort(out)
+	return out
+}
+
 func rowIDs(rows []*spi.Document) []string {
 	out := make([]string, 0, len(rows))
 	for _, d := range rows {

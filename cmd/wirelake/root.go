@@ -34,6 +34,8 @@ func (a *app) commands() []*cobra.Command {
 		newImportCommand(a),
 		newChunkCommand(a),
 		newConfigCommand(a),
+		newQueryCommand(a),
+		newSessionsCommand(a),
 		newSPICommand(a),
 		newVersionCommand(a),
 	}
