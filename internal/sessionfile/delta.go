@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"unsafe"
 )
 
 // maxDeltaBlock bounds the block size of DELTA_BINARY_PACKED that is believed; writers use 128.
@@ -24,13 +26,13 @@ func decodeDelta(dst []int64, b []byte, n int) ([]int64, []byte, error) {
 	block, minis, total, first := next(), next(), next(), next()
 	switch {
 	case b == nil:
-		return nil, nil, errors.New("delta header is cut")
+		return dst, nil, errors.New("delta header is cut")
 	case total != uint64(n): //nolint:gosec // G115: never negative
 		return nil, nil, fmt.Errorf("%d delta values, %d wanted", total, n)
 	case block == 0 || block > maxDeltaBlock || minis == 0 || block%minis != 0 || block/minis%8 != 0:
 		return nil, nil, fmt.Errorf("delta blocks of %d in %d", block, minis)
 	}
-	dst = dst[:0]
+	dst = slices.Grow(dst[:0], min(n, 2*pageRows)) // no more than a page of ours before it is seen that they are there
 	if n == 0 {
 		return dst, b, nil
 	}
@@ -55,8 +57,15 @@ func decodeDelta(dst []int64, b []byte, n int) ([]int64, []byte, error) {
 			}
 			mini := b[:size]
 			b = b[size:]
+			mask := uint64(1)<<width - 1
 			for i, bit := 0, 0; i < perMini && len(dst) < n; i, bit = i+1, bit+width {
-				value += minDelta + int64(bitsAt(mini, bit, width)) //nolint:gosec // G115: wraps as the format says
+				var v uint64
+				if at := bit >> 3; width <= 56 && at+8 <= len(mini) {
+					v = binary.LittleEndian.Uint64(mini[at:]) >> (bit & 7) & mask
+				} else {
+					v = bitsAt(mini, bit, width)
+				}
+				value += minDelta + int64(v) //nolint:gosec // G115: wraps as the format says
 				dst = append(dst, value)
 			}
 		}
@@ -90,70 +99,75 @@ func bitsAt(b []byte, bit, width int) uint64 {
 	return v
 }
 
-// texts are strings one after the other: text i ends at ends[i], where the next begins.
+// texts are strings one after the other, gap bytes apart: text i ends at ends[i].
 type texts struct {
 	all  string
 	ends []uint32
+	gap  uint32
 }
 
 func (t *texts) at(i int) string {
-	start := uint32(0)
+	start := t.gap
 	if i > 0 {
-		start = t.ends[i-1]
+		start += t.ends[i-1]
 	}
 	return t.all[start:t.ends[i]]
 }
 
-// decodeDeltaLength decodes n DELTA_LENGTH_BYTE_ARRAY values, which must fill b.
-func decodeDeltaLength(b []byte, n int) (texts, error) {
-	lengths, rest, err := decodeDelta(nil, b, n)
+// stringOf returns the bytes as text without copying them. They must not change any more.
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// decodeDeltaLength decodes n DELTA_LENGTH_BYTE_ARRAY values, which must fill b. It keeps b.
+// The lengths are decoded over lengths[:0], which is returned.
+func decodeDeltaLength(b []byte, n int, lengths []int64) (texts, []int64, error) {
+	lengths, rest, err := decodeDelta(lengths, b, n)
 	if err != nil {
-		return texts{}, err
+		return texts{}, lengths, err
 	}
 	t := texts{ends: make([]uint32, n)}
 	at := uint64(0)
 	for i, l := range lengths {
 		if l < 0 || uint64(l) > uint64(len(rest))-at {
-			return texts{}, fmt.Errorf("text %d of %d bytes is cut", i, l)
+			return texts{}, lengths, fmt.Errorf("text %d of %d bytes is cut", i, l)
 		}
 		at += uint64(l)
 		t.ends[i] = uint32(at) //nolint:gosec // G115: pages end before maxPageBytes
 	}
-	t.all = string(rest[:at])
-	return t, nil
+	t.all = stringOf(rest[:at])
+	return t, lengths, nil
 }
 
-// decodePlainTexts decodes n PLAIN byte arrays.
+// decodePlainTexts decodes n PLAIN byte arrays. It keeps b.
 func decodePlainTexts(b []byte, n int) (texts, error) {
-	if n > len(b)/4 {
+	const prefix = 4 // the length before each text
+	if n > len(b)/prefix {
 		return texts{}, fmt.Errorf("%d texts in %d bytes", n, len(b))
 	}
-	t := texts{ends: make([]uint32, n)}
-	all := make([]byte, 0, len(b)-4*n)
-	for i := range n {
-		if len(b) < 4 {
+	t := texts{all: stringOf(b), ends: make([]uint32, n), gap: prefix}
+	at := 0
+	for i := range t.ends {
+		if len(b)-at < prefix {
 			return texts{}, fmt.Errorf("text %d is cut", i)
 		}
-		l := binary.LittleEndian.Uint32(b)
-		b = b[4:]
-		if uint64(l) > uint64(len(b)) {
+		l := binary.LittleEndian.Uint32(b[at:])
+		at += prefix
+		if uint64(l) > uint64(len(b)-at) {
 			return texts{}, fmt.Errorf("text %d of %d bytes is cut", i, l)
 		}
-		all = append(all, b[:l]...)
-		b = b[l:]
-		t.ends[i] = uint32(len(all)) //nolint:gosec // G115: as above
+		at += int(l)
+		t.ends[i] = uint32(at) //nolint:gosec // G115: pages end before maxPageBytes
 	}
-	t.all = string(all)
 	return t, nil
 }
 
-func decodePlainInts(b []byte, n int) ([]int64, error) {
+// decodePlainInts decodes n PLAIN numbers over dst[:0].
+func decodePlainInts(dst []int64, b []byte, n int) ([]int64, error) {
 	if n > len(b)/8 {
-		return nil, fmt.Errorf("%d numbers in %d bytes", n, len(b))
+		return dst, fmt.Errorf("%d numbers in %d bytes", n, len(b))
 	}
-	out := make([]int64, n)
-	for i := range out {
-		out[i] = int64(binary.LittleEndian.Uint64(b[8*i:])) //nolint:gosec // G115: the bits
+	dst = dst[:0]
+	for i := range n {
+		dst = append(dst, int64(binary.LittleEndian.Uint64(b[8*i:]))) //nolint:gosec // G115: the bits
 	}
-	return out, nil
+	return dst, nil
 }

@@ -19,6 +19,7 @@ type Group struct {
 	meta    *rowGroup
 	got     *extents
 	blooms  *Blooms
+	scratch scratch
 	columns map[spi.FieldID]*Column
 }
 
@@ -375,7 +376,7 @@ func (c *Column) Pages(ctx context.Context, want func(PageSpot) bool, fn func(*P
 		if err != nil {
 			return 0, 0, err
 		}
-		p, _, err := decodePage(c.g.f.reader.zstd, c.col, c.meta, dict, b)
+		p, _, err := decodePage(c.g.f.reader.zstd, c.col, c.meta, dict, b, &c.g.scratch)
 		if err != nil {
 			return 0, 0, c.corrupt(s.off, err)
 		}
@@ -398,7 +399,7 @@ func (c *Column) scan(ctx context.Context, dict *Dict, fn func(*Page) error) (pa
 	}
 	at, row, values := 0, 0, int64(0)
 	for ; values < c.meta.values; pages++ {
-		p, n, err := decodePage(c.g.f.reader.zstd, c.col, c.meta, dict, b[at:])
+		p, n, err := decodePage(c.g.f.reader.zstd, c.col, c.meta, dict, b[at:], &c.g.scratch)
 		if err != nil {
 			return pages, c.corrupt(c.meta.dataOffset+int64(at), err)
 		}

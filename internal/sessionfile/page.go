@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
@@ -25,7 +26,25 @@ func (d *Dict) Int(i int) int64 { return d.ints[i] }
 // String returns an entry of another column; it shares the dictionary's memory.
 func (d *Dict) String(i int) string { return d.texts.at(i) }
 
-// Page is a decoded data page.
+// scratch are the buffers that pages are decoded into, one after the other.
+type scratch struct {
+	body       []byte
+	defs, reps []uint8
+	index      []uint32
+	ints       []int64
+}
+
+// resize returns n elements of b, which it grows.
+func resize[T any](b *[]T, n int) []T {
+	if cap(*b) < n {
+		*b = make([]T, n)
+	}
+	*b = (*b)[:n]
+	return *b
+}
+
+// Page is a decoded data page. It is valid until the next page of its row group is read,
+// save for its texts.
 type Page struct {
 	First, Rows int // rows of the row group
 	col         *column
@@ -192,8 +211,8 @@ func parsePageHeader(b []byte) (h pageHeader, n int, err error) {
 	return h, r.at, nil
 }
 
-// content returns the page's body, decompressed, from the bytes after its header.
-func (h *pageHeader) content(z *zstd.Decoder, codec format.CompressionCodec, b []byte) ([]byte, error) {
+// content returns the page's body, decompressed over buf[:0], from the bytes after its header.
+func (h *pageHeader) content(z *zstd.Decoder, codec format.CompressionCodec, b, buf []byte) ([]byte, error) {
 	if h.compressed > int64(len(b)) {
 		return nil, fmt.Errorf("page of %d bytes is cut at %d", h.compressed, len(b))
 	}
@@ -215,7 +234,7 @@ func (h *pageHeader) content(z *zstd.Decoder, codec format.CompressionCodec, b [
 		if head.HasFCS && head.FrameContentSize != uint64(h.uncompressed) {
 			return nil, fmt.Errorf("page: zstd frame of %d bytes, header says %d", head.FrameContentSize, h.uncompressed)
 		}
-		out, err := z.DecodeAll(b, nil)
+		out, err := z.DecodeAll(b, buf[:0])
 		if err != nil {
 			return nil, fmt.Errorf("page: zstd: %w", err)
 		}
@@ -236,13 +255,13 @@ func decodeDict(z *zstd.Decoder, c *column, m *chunkMeta, b []byte) (*Dict, int,
 	if format.PageType(h.typ) != format.DictionaryPage { //nolint:gosec // G115: compared
 		return nil, 0, fmt.Errorf("page of type %d where the dictionary should be", h.typ)
 	}
-	body, err := h.content(z, m.codec, b[n:])
+	body, err := h.content(z, m.codec, b[n:], nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	d := &Dict{n: int(h.values)}
 	if c.numeric() {
-		d.ints, err = decodePlainInts(body, d.n)
+		d.ints, err = decodePlainInts(nil, body, d.n)
 	} else {
 		d.texts, err = decodePlainTexts(body, d.n)
 	}
@@ -254,7 +273,7 @@ func decodeDict(z *zstd.Decoder, c *column, m *chunkMeta, b []byte) (*Dict, int,
 
 // decodePage decodes the data page at the start of b; dict is nil without one. It returns
 // the bytes it takes. The caller sets First.
-func decodePage(z *zstd.Decoder, c *column, m *chunkMeta, dict *Dict, b []byte) (*Page, int, error) {
+func decodePage(z *zstd.Decoder, c *column, m *chunkMeta, dict *Dict, b []byte, s *scratch) (*Page, int, error) {
 	h, n, err := parsePageHeader(b)
 	if err != nil {
 		return nil, 0, err
@@ -265,23 +284,30 @@ func decodePage(z *zstd.Decoder, c *column, m *chunkMeta, dict *Dict, b []byte) 
 	if h.values > m.values {
 		return nil, 0, fmt.Errorf("page of %d values in a column chunk of %d", h.values, m.values)
 	}
-	body, err := h.content(z, m.codec, b[n:])
+	var buf []byte // texts keep what they are decoded from
+	if c.numeric() || dict != nil {
+		buf = s.body
+	}
+	body, err := h.content(z, m.codec, b[n:], buf)
 	if err != nil {
 		return nil, 0, err
+	}
+	if m.codec != format.Uncompressed && (dict != nil || c.numeric()) {
+		s.body = body
 	}
 	p := &Page{col: c, entries: int(h.values)}
 	if h.defEncoding != format.RLE || h.repEncoding != format.RLE {
 		return nil, 0, fmt.Errorf("levels are encoded as %v and %v", h.defEncoding, h.repEncoding)
 	}
 	if c.maxRep > 0 {
-		if p.reps, body, err = decodeLevels(body, p.entries, c.maxRep); err != nil {
+		if p.reps, body, err = decodeLevels(resize(&s.reps, p.entries), body, c.maxRep); err != nil {
 			return nil, 0, fmt.Errorf("repetition levels: %w", err)
 		}
 		if len(p.reps) > 0 && p.reps[0] != 0 {
 			return nil, 0, fmt.Errorf("page begins within a row")
 		}
 	}
-	if p.defs, body, err = decodeLevels(body, p.entries, c.maxDef); err != nil {
+	if p.defs, body, err = decodeLevels(resize(&s.defs, p.entries), body, c.maxDef); err != nil {
 		return nil, 0, fmt.Errorf("definition levels: %w", err)
 	}
 	p.values = countLevel(p.defs, c.maxDef)
@@ -293,13 +319,13 @@ func decodePage(z *zstd.Decoder, c *column, m *chunkMeta, dict *Dict, b []byte) 
 	if p.values == p.entries {
 		p.defs = nil
 	}
-	if err := p.decodeValues(h.encoding, dict, body); err != nil {
+	if err := p.decodeValues(h.encoding, dict, body, s); err != nil {
 		return nil, 0, err
 	}
 	return p, n + int(h.compressed), nil
 }
 
-func decodeLevels(b []byte, n int, maxLevel uint8) (levels []uint8, rest []byte, err error) {
+func decodeLevels(levels []uint8, b []byte, maxLevel uint8) (_ []uint8, rest []byte, err error) {
 	if len(b) < 4 {
 		return nil, nil, errCut
 	}
@@ -308,14 +334,13 @@ func decodeLevels(b []byte, n int, maxLevel uint8) (levels []uint8, rest []byte,
 	if uint64(size) > uint64(len(b)) {
 		return nil, nil, errCut
 	}
-	levels = make([]uint8, n)
 	if _, err := decodeHybrid(levels, b[:size], widthOf(int(maxLevel)), uint32(maxLevel)); err != nil {
 		return nil, nil, err
 	}
 	return levels, b[size:], nil
 }
 
-func (p *Page) decodeValues(encoding format.Encoding, dict *Dict, body []byte) (err error) {
+func (p *Page) decodeValues(encoding format.Encoding, dict *Dict, body []byte, s *scratch) (err error) {
 	if p.values == 0 {
 		if dict != nil {
 			p.dict, p.index = dict, []uint32{}
@@ -327,18 +352,26 @@ func (p *Page) decodeValues(encoding format.Encoding, dict *Dict, body []byte) (
 		if len(body) == 0 || dict.n == 0 {
 			return fmt.Errorf("indexes without a bit width or a dictionary")
 		}
-		p.dict, p.index = dict, make([]uint32, p.values)
+		p.dict, p.index = dict, resize(&s.index, p.values)
 		if _, err = decodeHybrid(p.index, body[1:], int(body[0]), uint32(dict.n-1)); err != nil { //nolint:gosec // G115: positive
 			err = fmt.Errorf("dictionary indexes: %w", err)
 		}
 	case encoding == format.Plain && p.col.numeric():
-		p.ints, err = decodePlainInts(body, p.values)
+		s.ints, err = decodePlainInts(s.ints, body, p.values)
+		p.ints = s.ints
 	case encoding == format.Plain:
+		if dict != nil {
+			body = slices.Clone(body) // it lies in the scratch
+		}
 		p.texts, err = decodePlainTexts(body, p.values)
 	case encoding == format.DeltaBinaryPacked && p.col.numeric():
-		p.ints, _, err = decodeDelta(nil, body, p.values)
+		p.ints, _, err = decodeDelta(s.ints, body, p.values)
+		s.ints = p.ints
 	case encoding == format.DeltaLengthByteArray && !p.col.numeric():
-		p.texts, err = decodeDeltaLength(body, p.values)
+		if dict != nil {
+			body = slices.Clone(body) // it lies in the scratch
+		}
+		p.texts, s.ints, err = decodeDeltaLength(body, p.values, s.ints)
 	default:
 		err = fmt.Errorf("encoding %v of column %s", encoding, pathOf(p.col.path))
 	}
