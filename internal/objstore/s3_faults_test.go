@@ -128,7 +128,7 @@ func TestS3Silence(t *testing.T) {
 	if !errors.As(err, &timeout) || !timeout.Timeout() || !strings.Contains(err.Error(), "key/asked/for") {
 		t.Errorf("head: got %v, want a timeout that names the key", err)
 	}
-	if took := time.Since(start); took < 900*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(start); took < 900*time.Millisecond || took > 30*time.Second {
 		t.Errorf("gave up after %v", took)
 	}
 	if got := repeats.lines.Load(); got != 2 {
@@ -145,9 +145,9 @@ func TestS3Silence(t *testing.T) {
 // TestS3SlowIsNotSilent moves bytes for longer than the timeout.
 func TestS3SlowIsNotSilent(t *testing.T) {
 	proxy, bucket, opts, repeats := throughProxy(t)
-	opts.Timeout = 500 * time.Millisecond
+	opts.Timeout = time.Second
 	s := opener(bucket, opts)(t)
-	content := storetest.Bytes(9, 300<<10)
+	content := storetest.Bytes(9, 450<<10)
 	if _, err := objstore.PutBytes(t.Context(), s, "slow", content); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestS3SlowIsNotSilent(t *testing.T) {
 	if err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
-	if took := time.Since(start); took < time.Second {
+	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("took %v: the bandwidth was not limited", took)
 	}
 	if n := repeats.lines.Load(); n != 0 {
