@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -84,7 +84,7 @@ func (c Config) Validate() error {
 type Client struct {
 	cfg     Config
 	reg     *spi.Registry
-	es      *elasticsearch.Client
+	es      *elastictransport.Client
 	log     *slog.Logger
 	metrics metrics
 }
@@ -95,29 +95,39 @@ func New(cfg Config, reg *spi.Registry, log *slog.Logger, prom prometheus.Regist
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	es, err := elasticsearch.NewClient(elasticsearch.Config{
-		Addresses: cfg.URLs,
-		Username:  cfg.Username,
-		Password:  string(cfg.Password),
-		APIKey:    string(cfg.APIKey),
+	options := []elastictransport.Option{
 		// Bulk requests are repeated here, item by item; reads fail fast instead.
-		DisableRetry: true,
-		Transport: &http.Transport{
+		elastictransport.WithDisableRetry(),
+		elastictransport.WithTransport(&http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			MaxIdleConnsPerHost:   16,
 			IdleConnTimeout:       90 * time.Second,
 			ResponseHeaderTimeout: cfg.Timeout,
-		},
-	})
+		}),
+	}
+	var urls []*url.URL
+	for _, u := range cfg.URLs {
+		parsed, err := url.Parse(u)
+		if err != nil {
+			return nil, fmt.Errorf("elasticsearch client: %w", err)
+		}
+		urls = append(urls, parsed)
+	}
+	options = append(options, elastictransport.WithURLs(urls...))
+	switch {
+	case cfg.APIKey != "":
+		options = append(options, elastictransport.WithAPIKey(string(cfg.APIKey)))
+	case cfg.Username != "":
+		options = append(options, elastictransport.WithBasicAuth(cfg.Username, string(cfg.Password)))
+	}
+	// The transport and esapi only: the whole client brings 850 packages of typed requests that nobody here uses.
+	es, err := elastictransport.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("elasticsearch client: %w", err)
 	}
 	return &Client{cfg: cfg, reg: reg, es: es, log: log, metrics: newMetrics(prom)}, nil
 }
-
-// ES returns the underlying client, for searches.
-func (c *Client) ES() *elasticsearch.Client { return c.es }
 
 // BulkBytes is the size at which a bulk request should be sent.
 func (c *Client) BulkBytes() int { return int(c.cfg.BulkBytes) }
