@@ -68,12 +68,14 @@ func (a *app) newCompactor(store objstore.Store, set *dissect.Set) (*compactor.C
 	})
 }
 
-// elastic returns the client of the settings, nil when no Elasticsearch is configured.
+// elastic returns the one client of the settings, nil when no Elasticsearch is configured.
 func (a *app) elastic(set *dissect.Set) (*elastic.Client, error) {
-	if !a.cfg.Elasticsearch.Enabled() {
-		return nil, nil
+	if !a.cfg.Elasticsearch.Enabled() || a.es != nil {
+		return a.es, nil
 	}
-	return elastic.New(a.cfg.Elasticsearch, set.Registry(), a.log, a.reg)
+	var err error
+	a.es, err = elastic.New(a.cfg.Elasticsearch, set.Registry(), a.log, a.reg)
+	return a.es, err
 }
 
 func newReindexCommand(a *app) *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ It listens on loopback and refuses any other address, for it asks nobody who he 
 			if err != nil {
 				return err
 			}
-			return a.serve(ctx, store, dissect.New())
+			return a.serve(ctx, store, dissect.New(), &telemetry.Health{}, nil)
 		},
 	}
 	addListenFlag(cmd)
@@ -47,30 +46,28 @@ func addListenFlag(cmd *cobra.Command) {
 	bindFlag(cmd.Flags(), "listen", "query.listen")
 }
 
-// serve runs the query service until ctx ends.
-func (a *app) serve(ctx context.Context, store objstore.Store, set *dissect.Set) error {
-	handler, err := a.api(store, set)
+// serve runs the query service until ctx ends. The store is added to what health
+// checks; listening, when it is not nil, is told the address.
+func (a *app) serve(ctx context.Context, store objstore.Store, set *dissect.Set, health *telemetry.Health, listening func(net.Addr)) error {
+	engine, err := a.newEngine(store, set)
 	if err != nil {
 		return err
 	}
-	return query.Serve(ctx, a.cfg.Query, handler, a.log, func(addr net.Addr) {
-		fmt.Fprintf(a.stderr, "serving http://%s\n", addr)
-	})
-}
-
-// api returns the handler of the query service.
-func (a *app) api(store objstore.Store, set *dissect.Set) (http.Handler, error) {
-	engine, err := a.newEngine(store, set)
-	if err != nil {
-		return nil, err
-	}
-	health := &telemetry.Health{}
 	health.AddCheck("object store", func(ctx context.Context) error { return reachable(ctx, store) })
 	api := &query.API{
 		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, GUI: web.Handler(),
 		Health: health, Metrics: a.reg, Log: a.log,
 	}
-	return api.Handler()
+	handler, err := api.Handler()
+	if err != nil {
+		return err
+	}
+	return query.Serve(ctx, a.cfg.Query, handler, a.log, func(addr net.Addr) {
+		fmt.Fprintf(a.stderr, "serving http://%s\n", addr)
+		if listening != nil {
+			listening(addr)
+		}
+	})
 }
 
 // reachable asks the store for its first object.

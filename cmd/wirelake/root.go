@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"wirelake/internal/config"
+	"wirelake/internal/elastic"
 	"wirelake/internal/objstore"
 	"wirelake/internal/telemetry"
 )
@@ -37,6 +38,7 @@ func (a *app) commands() []*cobra.Command {
 		newQueryCommand(a),
 		newSessionsCommand(a),
 		newSPICommand(a),
+		newUpCommand(a),
 		newVersionCommand(a),
 	}
 }
@@ -53,6 +55,7 @@ type app struct {
 	origins map[string]config.Origin // where each setting was set
 	log     *slog.Logger             // to stderr
 	reg     *prometheus.Registry     // for /metrics
+	es      *elastic.Client          // made by elastic when first asked for
 
 	configFile string // --config
 	running    bool   // the command line was understood and the configuration is good
