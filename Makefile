@@ -6,6 +6,8 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 
 GO      := go
+# The same flags everywhere, so that tests, linters and the binary share what is compiled.
+export GOFLAGS += -trimpath
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Packages whose tests are cheap enough to run under the race detector.
 RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
@@ -21,7 +23,7 @@ build: web ## build the GUI and bin/wirelake
 	$(MAKE) --no-print-directory binary
 
 binary:
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/wirelake
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/wirelake
 
 web: ## build the GUI into web/dist (without npm: the binary shows a page that says how)
 	@if command -v npm >/dev/null; then testenv/setup.sh web && npm --prefix web run --silent build; \
