@@ -26,6 +26,7 @@ type Planner struct {
 	parquet Engine
 	elastic *Elastic // nil: everything is asked of Parquet
 	held    func(context.Context) (Days, error)
+	failed  func(error) // Elasticsearch failed: held is to leave it out for a while
 	reg     *spi.Registry
 	log     *slog.Logger
 }
@@ -39,41 +40,73 @@ func NewPlanner(parquet Engine, es *Elastic, store objstore.Store, reg *spi.Regi
 		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Planner{parquet: parquet, elastic: es, reg: reg, log: log}
-	cache := &heldDays{store: store}
-	p.held = cache.get
+	p.held, p.failed = func(context.Context) (Days, error) { return noDays(), nil }, func(error) {}
+	if es != nil {
+		cache := &heldDays{store: store, client: es.client}
+		p.held, p.failed = cache.get, cache.failed
+	}
 	return p
 }
 
-// heldDays remembers for a moment which days Elasticsearch holds all of.
+// heldDays remembers for a moment which days Elasticsearch holds all of: those that the compactor has noted as
+// whole and that have an index. The note alone is not enough, for an index may have been deleted by hand, and a search of
+// nothing finds nothing without an error.
 type heldDays struct {
-	store objstore.Store
+	store  objstore.Store
+	client *elastic.Client
 
 	mu     sync.Mutex
 	days   Days
+	err    error
 	loaded time.Time
+	retry  time.Time // after a failure, when to ask again
 }
 
-// heldFor is short against the time that a day stays complete once it is.
-const heldFor = 2 * time.Second
+const (
+	// heldFor is short against the time that a day stays complete once it is.
+	heldFor = 2 * time.Second
+	// avoidFor is how long searches leave out an Elasticsearch that failed, rather than wait for it each.
+	avoidFor = 10 * time.Second
+)
 
 func (h *heldDays) get(ctx context.Context) (Days, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.loaded) < heldFor {
-		return h.days, nil
+	now := time.Now()
+	if h.err != nil && now.Before(h.retry) || h.err == nil && now.Sub(h.loaded) < heldFor {
+		return h.days, h.err
 	}
-	state, err := elastic.LoadDays(ctx, h.store)
+	days, err := h.load(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // of this request alone
+	}
+	h.days, h.err, h.loaded, h.retry = days, err, now, time.Now().Add(avoidFor)
+	return days, err
+}
+
+// failed notes that a search failed.
+func (h *heldDays) failed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.days, h.err, h.retry = nil, err, time.Now().Add(avoidFor)
+}
+
+func (h *heldDays) load(ctx context.Context) (Days, error) {
+	noted, err := elastic.LoadDays(ctx, h.store)
+	if err != nil || len(noted) == 0 {
+		return noDays(), err
+	}
+	indices, err := h.client.Indices(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var complete []int
-	for name, whole := range state {
-		if day, ok := parseDay(name); ok && whole {
-			complete = append(complete, day)
+	var whole []int
+	for _, index := range indices {
+		if day, ok := parseDay(index.Day); ok && noted[index.Day] {
+			whole = append(whole, day)
 		}
 	}
-	h.days, h.loaded = daysOf(complete), time.Now()
-	return h.days, nil
+	return daysOf(whole), nil
 }
 
 // split returns the days of s that each engine answers for, and why.
@@ -88,7 +121,7 @@ func (p *Planner) split(ctx context.Context, s *Search) (es, parquet Days, why s
 	held, err := p.held(ctx)
 	if err != nil {
 		p.log.WarnContext(ctx, "days of Elasticsearch unknown, searching Parquet", "error", err)
-		return noDays(), all, "which days Elasticsearch holds is unknown: " + err.Error()
+		return noDays(), all, fmt.Sprintf("Elasticsearch did not answer (%v); searched Parquet instead", err)
 	}
 	es, parquet = all.intersect(held), all.intersect(held.complement())
 	return es, parquet, fmt.Sprintf("Elasticsearch holds %s of the days searched, Parquet is asked for %s", describe(es), describe(parquet))
@@ -128,6 +161,9 @@ func (p *Planner) Search(ctx context.Context, s *Search) (*Result, error) {
 	if err != nil && len(es) > 0 && ctx.Err() == nil && !errors.Is(err, errParquet) {
 		// Whatever is wrong with it, Elasticsearch is a cache: Parquet has the answer.
 		p.log.WarnContext(ctx, "elasticsearch did not answer, searching Parquet", "error", err)
+		if errors.Is(err, ErrUnavailable) {
+			p.failed(err)
+		}
 		notice := fmt.Sprintf("Elasticsearch did not answer (%v); searched Parquet instead", err)
 		why += "; " + notice
 		if result, err = p.searchBoth(ctx, s, noDays(), s.Days.intersect(s.Window.days())); err == nil {
@@ -404,6 +440,9 @@ func (p *Planner) few(ctx context.Context, s *Search) ([]*spi.Document, Days, er
 			return nil, nil, err
 		}
 		p.log.WarnContext(ctx, "elasticsearch did not answer, reading Parquet", "error", err)
+		if errors.Is(err, ErrUnavailable) {
+			p.failed(err)
+		}
 		return nil, all, nil
 	}
 	if result.Total > manyMatches || len(result.Warnings) > 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wirelake/internal/elastic"
 	"wirelake/internal/expr/exprtest"
@@ -121,10 +122,17 @@ func TestPlanner(t *testing.T) {
 		t.Errorf("explain: %+v", e)
 	}
 
+	// An index deleted behind our back is noticed, and its day read from Parquet.
+	if err := planner.elastic.client.DeleteIndex(ctx, DayName(first)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(heldFor)
+	compareSearches(t, reg, planner, want)
+
 	// Elasticsearch gone: the same answers, and a word about it.
 	es.Stop()
 	for _, text := range []string{"", "ip == 10"} {
-		s := &Search{Expr: parse(t, reg, text), Sort: []Sort{{Field: spi.FirstPacket}}, Length: 50}
+		s := &Search{Expr: parse(t, reg, text), Sort: []Sort{{Field: spi.FirstPacket}}, Length: 50, Explain: true}
 		got, err := planner.Search(ctx, s)
 		if err != nil {
 			t.Fatal(err)
@@ -136,8 +144,9 @@ func TestPlanner(t *testing.T) {
 		if got.Total != reference.Total || !slices.Equal(rowIDs(got.Rows), rowIDs(reference.Rows)) {
 			t.Errorf("%q without Elasticsearch: got %d, want %d", text, got.Total, reference.Total)
 		}
-		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "Elasticsearch did not answer") {
-			t.Errorf("warnings: %q", got.Warnings)
+		// The second search leaves it out from the start.
+		if e := got.Explain; e == nil || !strings.Contains(e.Notes[0], "Elasticsearch did not answer") {
+			t.Errorf("explain: %+v", got.Explain)
 		}
 		if got, want := ids(t, planner, s), ids(t, want, s); !slices.Equal(got, want) {
 			t.Errorf("Each of %q without Elasticsearch: got %d, want %d", text, len(got), len(want))
