@@ -97,15 +97,11 @@ func parseS3URL(text string) (s3Location, error) {
 	return l, nil
 }
 
-// redactURL cuts what may be a password out of a URL that is shown in an error.
+// redactURL cuts what may be a password, all up to the last @, out of a URL that
+// is shown in an error.
 func redactURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	authority, path, _ := strings.Cut(rest, "/")
-	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		return scheme + "://[redacted]@" + authority[i+1:] + "/" + path
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		return "s3://[redacted]@" + text[i+1:]
 	}
 	return text
 }
