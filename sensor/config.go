@@ -20,7 +20,7 @@ type ImportConfig struct {
 
 // DefaultImportConfig returns the documented defaults.
 func DefaultImportConfig() ImportConfig {
-	return ImportConfig{Sensor: "import", ChunkBytes: 64 * config.MiB, ChunkSpan: time.Hour, MemoryBytes: 288 * config.MiB, Uploads: 8}
+	return ImportConfig{Sensor: "import", ChunkBytes: 64 * config.MiB, ChunkSpan: time.Hour, MemoryBytes: 256 * config.MiB, Uploads: 8}
 }
 
 const (
@@ -40,11 +40,15 @@ func (c ImportConfig) Validate() error {
 	if c.ChunkSpan < time.Second {
 		errs = append(errs, fmt.Errorf("chunk_span: %v is under 1s", c.ChunkSpan))
 	}
-	if c.MemoryBytes < 2*c.ChunkBytes {
-		errs = append(errs, fmt.Errorf("memory_bytes: %v is under twice chunk_bytes, %v", c.MemoryBytes, 2*c.ChunkBytes))
+	if c.MemoryBytes < 3*c.ChunkBytes {
+		errs = append(errs, fmt.Errorf("memory_bytes: %v is under three times chunk_bytes, %v", c.MemoryBytes, 3*c.ChunkBytes))
 	}
 	if c.Uploads < 1 || c.Uploads > maxUploads {
 		errs = append(errs, fmt.Errorf("uploads: %d is not 1 to %d", c.Uploads, maxUploads))
 	}
 	return errors.Join(errs...)
 }
+
+// openBytes is the part of the memory for packets of open chunks; the rest is for
+// chunks on their way into the store, at least one and a half.
+func (c ImportConfig) openBytes() int64 { return int64(c.MemoryBytes) / 16 * 7 }

@@ -90,7 +90,7 @@ func (im *Importer) run(ctx context.Context, paths []string, series bool) (res I
 		return ImportResult{}, fmt.Errorf("import: %w", err)
 	}
 	up := newUploader(ctx, im)
-	r := importRun{im: im, up: up, memory: int64(im.cfg.MemoryBytes / 2), progress: ImportProgress{Files: len(inputs)}}
+	r := importRun{im: im, up: up, memory: im.cfg.openBytes(), progress: ImportProgress{Files: len(inputs)}}
 	for _, in := range inputs {
 		if r.progress.TotalBytes += in.size; in.size < 0 {
 			r.progress.TotalBytes = -1
@@ -189,6 +189,8 @@ func (r *importRun) readFile(ctx context.Context, src *openInput, file *FileResu
 		r.progress.ReadBytes += src.counter.n
 	}()
 	shown := time.Now()
+	var l *lane // of the record before
+	iface := -1
 	for n := 0; ; n++ {
 		if n&0xfff == 0 {
 			if ctx.Err() != nil {
@@ -207,10 +209,14 @@ func (r *importRun) readFile(ctx context.Context, src *openInput, file *FileResu
 			}
 			return
 		}
-		l, err := r.lane(ctx, src, rec.Interface)
-		if err == nil {
-			err = r.add(ctx, l, &rec, &p, file)
+		if rec.Interface != iface {
+			if l, err = r.lane(ctx, src, rec.Interface); err != nil {
+				file.fail(err)
+				return
+			}
+			iface = rec.Interface
 		}
+		err = r.add(ctx, l, &rec, &p, file)
 		switch {
 		case errors.Is(err, chunk.ErrPacket):
 			file.skip(rec.Offset, err)

@@ -1,7 +1,7 @@
 package sensor
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -104,13 +104,14 @@ func (in input) open(ctx context.Context, stdin io.Reader) (*openInput, error) {
 		return nil, errors.New("no standard input")
 	}
 	counter := &countingReader{ctx: ctx, r: src}
-	head := bufio.NewReaderSize(counter, identityBytes)
-	first, err := head.Peek(identityBytes)
-	if err != nil && !errors.Is(err, io.EOF) {
+	first := make([]byte, identityBytes)
+	n, err := io.ReadFull(counter, first)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", in.path, err), closer.Close())
 	}
+	first = first[:n]
 	out := &openInput{input: in, identity: identity(in.path, first), counter: counter, file: closer}
-	if out.reader, err = pcapfile.NewReader(head, in.path); err != nil {
+	if out.reader, err = pcapfile.NewReader(io.MultiReader(bytes.NewReader(first), counter), in.path); err != nil {
 		return nil, errors.Join(err, closer.Close())
 	}
 	return out, nil

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,10 +22,7 @@ const kills = 20
 // a folder and into MinIO, and runs it again on the same store: what is then
 // stored must be what one clean import stores, object for object.
 func TestKilledImport(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "wirelake")
-	if out, err := exec.Command("go", "build", "-o", program, "wirelake/cmd/wirelake").CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
-	}
+	program := buildProgram(t)
 	packets := makePackets(30_000, 1400, time.Millisecond)
 	for i := range packets {
 		packets[i].iface = i % 7 / 4 // two lanes at once

@@ -45,7 +45,7 @@ type sealJob struct {
 }
 
 func newUploader(ctx context.Context, im *Importer) *uploader {
-	u := &uploader{im: im, limit: int64(im.cfg.MemoryBytes / 2), jobs: make(chan *sealJob)}
+	u := &uploader{im: im, limit: int64(im.cfg.MemoryBytes) - im.cfg.openBytes(), jobs: make(chan *sealJob)}
 	u.ctx, u.cancel = context.WithCancelCause(ctx)
 	u.memory = semaphore.NewWeighted(u.limit)
 	for range im.cfg.Uploads {

@@ -70,7 +70,11 @@ told with their offsets, and the command then exits with 1.`,
 // importFiles imports captures, showing progress, and prints what was imported.
 func (a *app) importFiles(ctx context.Context, store objstore.Store, paths []string, series, quiet bool) error {
 	show := newProgress(a.stderr, quiet)
-	log := telemetry.NewLogger(show.log(), a.cfg.Log)
+	logs := a.cfg.Log
+	if quiet {
+		logs.Level = "warn"
+	}
+	log := telemetry.NewLogger(show.log(), logs)
 	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{
 		Logger: log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Stdin: a.stdin, Progress: show.update,
 	})

@@ -6,23 +6,20 @@ import (
 	"slices"
 )
 
-// addressTable numbers the different addresses of the flows of a chunk. The
-// short ones are those of IPv4, or whatever else has zeros after the 4th byte.
+// addressTable numbers the different addresses of the flows of a chunk, ascending.
+// The short ones, which come first, are those of IPv4, or whatever else has
+// zeros after the 4th byte. It is two sorted slices: a chunk of a scan has a
+// million addresses, for which a map would take more memory than its packets.
 type addressTable struct {
-	numbers map[[16]byte]uint32
-	short   []uint32
-	long    [][16]byte
+	short []uint32
+	long  [][16]byte
 }
 
 func isShort(a *[16]byte) bool { return [12]byte(a[4:]) == [12]byte{} }
 
 func newAddressTable(flows []FlowEntry) *addressTable {
-	t := &addressTable{numbers: map[[16]byte]uint32{}}
+	t := &addressTable{short: make([]uint32, 0, 2*len(flows))}
 	add := func(a *[16]byte) {
-		if _, ok := t.numbers[*a]; ok {
-			return
-		}
-		t.numbers[*a] = 0
 		if isShort(a) {
 			t.short = append(t.short, binary.BigEndian.Uint32(a[:]))
 		} else {
@@ -34,22 +31,28 @@ func newAddressTable(flows []FlowEntry) *addressTable {
 		add(&flows[i].Key.B)
 	}
 	slices.Sort(t.short)
-	slices.SortFunc(t.long, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	for i, v := range t.short {
-		t.numbers[shortAddress(v)] = uint32(i) //nolint:gosec // at most 2*MaxFlows
-	}
-	for i, a := range t.long {
-		t.numbers[a] = uint32(len(t.short) + i) //nolint:gosec // at most 2*MaxFlows
-	}
+	t.short = slices.Compact(t.short)
+	slices.SortFunc(t.long, compareAddresses)
+	t.long = slices.Compact(t.long)
 	return t
 }
+
+func compareAddresses(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }
 
 func shortAddress(v uint32) (a [16]byte) {
 	binary.BigEndian.PutUint32(a[:], v)
 	return a
 }
 
-func (t *addressTable) number(a *[16]byte) uint64 { return uint64(t.numbers[*a]) }
+// number returns the number of an address, which must be in the table.
+func (t *addressTable) number(a *[16]byte) uint64 {
+	if isShort(a) {
+		i, _ := slices.BinarySearch(t.short, binary.BigEndian.Uint32(a[:]))
+		return uint64(i) //nolint:gosec // not negative
+	}
+	i, _ := slices.BinarySearchFunc(t.long, *a, compareAddresses)
+	return uint64(len(t.short) + i) //nolint:gosec // not negative
+}
 
 // encode returns the short addresses, each less the one before, and the long ones as they are.
 func (t *addressTable) encode() (short, long []byte) {
