@@ -171,3 +171,15 @@ pageTest('nothing found says what to do next', async (page) => {
   await settled(page);
   assert.ok((await rows(page).count()) > 0);
 });
+
+pageTest("the server's warnings are shown", async (page) => {
+  const { warnings } = await api(`/api/sessions?${ALL_TIME}&facets=1&interval=second&length=1`);
+  assert.ok(warnings?.length > 0, 'seconds over all time are expected to be refused with a warning');
+  await open(page, `/sessions?${ALL_TIME}&interval=second`);
+  await page.locator('.notices').getByText(warnings[0]).first().waitFor();
+});
+
+pageTest('a part of a link that cannot be read is named', async (page) => {
+  await open(page, '/sessions?startTime=noon&stopTime=1700000000');
+  await page.locator('.notices').getByText('startTime: “noon” is not a time').first().waitFor();
+});

@@ -107,6 +107,13 @@ pageTest("a packet's bytes are those of the capture", async (page) => {
   assert.equal(await page.locator('.packet.dst').count(), 0);
 });
 
+pageTest('packets without a payload show their headers', async (page) => {
+  const s = await openFirst(page, 'protocols == arp');
+  const { packets } = await packetsOf(s);
+  const line = (await page.locator('.packet .hex-bytes').first().textContent()).split('\n')[0].replace(/\s+/g, ' ').trim();
+  assert.equal(line, hexOf(Buffer.from(packets[0].data, 'base64')));
+});
+
 pageTest('a session has a link of its own', async (page) => {
   const s = await openFirst(page, 'protocols == tls');
   const href = await page.getByRole('link', { name: 'Copy link' }).getAttribute('href');
@@ -138,6 +145,21 @@ pageTest('sessions are exported as PCAP, PCAPNG and CSV', async (page) => {
   const csv = await take(/as CSV/);
   assert.equal(csv.bytes.toString().trim().split(/\r?\n/).length, want.recordsFiltered + 1);
 });
+
+pageTest(
+  'an export that fails says why',
+  async (page) => {
+    await open(page, link('protocols == dns'));
+    // The archive is fine: the refusal is put into its place on the way.
+    const answer = { status: 503, contentType: 'application/json', body: '{"error":"the object store cannot be reached"}' };
+    await page.route('**/api/sessions.pcap?*', (route) => route.fulfill(answer));
+    await page.getByRole('button', { name: 'Export' }).click();
+    await page.getByRole('menuitem', { name: /as PCAP \.pcap$/ }).click();
+    await page.getByText('the object store cannot be reached').waitFor();
+    assert.match(page.url(), /\/sessions\?/);
+  },
+  { expected: /503/ },
+);
 
 pageTest('one session is exported as PCAP', async (page) => {
   const s = await openFirst(page, HTTP);

@@ -9,7 +9,7 @@ const MEASURES: readonly (readonly [GraphType, string, (n: number) => string])[]
   ['sessionsHisto', 'Sessions', formatCount],
   ['network.packetsHisto', 'Packets', formatCount],
   ['network.bytesHisto', 'Bytes', formatBytes],
-  ['totDataBytesHisto', 'Payload', formatBytes],
+  ['totDataBytesHisto', 'Data bytes', formatBytes],
 ];
 
 /** What was found, in four sums; each is the handle of its timeline. */

@@ -19,11 +19,14 @@ const isLimit = isOneOf(LIMITS);
 export const Packets = memo(function Packets({ id, node }: { id: string; node: string }) {
   const [base, setBase] = useStored<Base>('packets.base', 'hex', isBase);
   const [limit, setLimit] = useStored<number>('packets.limit', 200, isLimit);
-  const [frames, setFrames] = useStored('packets.frames', false, isBoolean);
+  const [headers, setHeaders] = useStored('packets.frames', false, isBoolean);
   const [times, setTimes] = useStored('packets.times', true, isBoolean);
   const [empty, setEmpty] = useStored('packets.empty', true, isBoolean);
   const [hidden, setHidden] = useState<'src' | 'dst'>();
   const [answer, error] = usePackets(id, node, limit);
+  // Where no packet has a payload (ARP, a port scan), the headers are what there is to see.
+  const bare = answer?.packets.every((p) => p.payloadLength === 0) ?? false;
+  const frames = headers || bare;
   const shown = answer?.packets.filter((p) => (hidden === undefined || p.src === (hidden === 'dst')) && (empty || frames || p.payloadLength > 0)) ?? [];
   const first = answer?.packets[0]?.time ?? 0;
   const sides = useMemo(() => countSides(answer), [answer]);
@@ -47,7 +50,7 @@ export const Packets = memo(function Packets({ id, node }: { id: string; node: s
             <i className="swatch dst" />Destination <span className="num side-count">{formatBytes(sides.dst)}</span>
           </button>
         </div>
-        <Check label="Headers" title="Show the whole frame, link layer and all" checked={frames} onChange={setFrames} />
+        <Check label="Headers" title="Show the whole frame, link layer and all" checked={frames} disabled={bare} onChange={setHeaders} />
         <Check label="Empty packets" title="Show packets without payload" checked={empty} onChange={setEmpty} />
         <Check label="Timestamps" title="Show when, and what, each packet was" checked={times} onChange={setTimes} />
         <Select small label="Packets at most" value={limit} options={LIMITS.map((n) => [n, `${formatCount(n)} packets`] as const)} onChange={setLimit} />
@@ -97,10 +100,10 @@ function countSides(answer: PacketsAnswer | undefined): { src: number; dst: numb
   return sum;
 }
 
-function Check(props: { label: string; title: string; checked: boolean; onChange: (on: boolean) => void }) {
+function Check(props: { label: string; title: string; checked: boolean; disabled?: boolean; onChange: (on: boolean) => void }) {
   return (
     <label className="check" title={props.title}>
-      <input type="checkbox" checked={props.checked} onChange={(e) => props.onChange(e.target.checked)} />
+      <input type="checkbox" checked={props.checked} disabled={props.disabled} onChange={(e) => props.onChange(e.target.checked)} />
       {props.label}
     </label>
   );

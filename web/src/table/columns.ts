@@ -30,7 +30,7 @@ const KNOWN: Record<string, Partial<Column>> = {
   'destination.port': { title: 'Port', width: 66 },
   'network.packets': { title: 'Packets', width: 78, kind: 'number' },
   'network.bytes': { title: 'Bytes', width: 92, kind: 'bytes' },
-  totDataBytes: { title: 'Payload', width: 92, kind: 'bytes' },
+  totDataBytes: { title: 'Data bytes', width: 92, kind: 'bytes' },
   protocol: { title: 'Protocols', width: 118 },
   [INFO]: { title: 'Info', width: 320, kind: 'info', help: 'URLs, hosts, names, tags', sortable: false },
 };

@@ -16,10 +16,9 @@ export interface Fact {
 const SOURCES: readonly (readonly [label: string, path: string, kind: Fact['kind']])[] = [
   ['', 'tags', 'tag'],
   ['', 'http.uri', 'text'],
-  ['host', 'http.host', 'text'],
-  ['sni', 'tls.sni', 'text'],
   ['sni', 'tls.client.server_name', 'text'],
   ['sni', 'quic.host', 'text'],
+  ['host', 'http.host', 'text'],
   ['dns', 'dns.host', 'text'],
   ['dns', 'dns.query.host', 'text'],
   ['cert', 'cert.subjectCN', 'text'],

@@ -131,7 +131,7 @@ function dragLines(a: number, b: number): Line[] {
 }
 
 function binLines(bin: Bin, chart: Chart, type: GraphType): Line[] {
-  const name = { sessionsHisto: 'sessions', 'network.packetsHisto': 'packets', 'network.bytesHisto': 'bytes', totDataBytesHisto: 'payload' }[type];
+  const name = { sessionsHisto: 'sessions', 'network.packetsHisto': 'packets', 'network.bytesHisto': 'bytes', totDataBytesHisto: 'data bytes' }[type];
   const show = (n: number): string => (isBytes(type) && n >= 1000 ? `${formatCount(n)} (${formatBytes(n)})` : formatCount(n));
   const head = { text: `${formatTime(bin.start)} – ${formatTime(bin.start + chart.step).slice(11)}` };
   if (chart.series === 1) return [head, { text: name, value: show(bin.total), swatch: 'single' }];
