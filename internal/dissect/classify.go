@@ -58,8 +58,6 @@ func marks() []Protocol {
 		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                                       // LOGIN7
 		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                                    // TDS 5 login, 512 bytes
 		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                           // TNS connect
-		{"socks", Matcher{On: TCP, Bytes: "\x05", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] > 0 && len(b) == 2+int(b[1]) && b[2] <= 4 }}},                      // RFC 1928
-		{"socks", Matcher{On: TCP, Bytes: "\x04\x01", MinLen: 9, Func: func(_ *Session, _ Dir, b []byte) bool { return b[len(b)-1] == 0 && len(b) < 300 }}},                                // SOCKS 4
 		{"bgp", Matcher{On: TCP, Bytes: "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", MinLen: 19}},                                                                   // RFC 4271
 		{"modbus", Matcher{On: TCP, Port: 502, Offset: 2, Bytes: "\x00\x00", MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[4:])) >= 2 }}}, // Modbus messaging on TCP/IP 1.0b
 		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                          // IEEE 1815

@@ -56,7 +56,8 @@ func httpMethods() (counted, others []string) {
 		}
 }
 
-func newHTTP(r *spi.Registry) Protocol {
+// declareHTTP declares the fields of HTTP, which its versions share.
+func declareHTTP(r *spi.Registry) *httpProtocol {
 	p := &httpProtocol{methods: make(map[string]spi.FieldID)}
 	term := func(path, expr, name, help string, hot bool) spi.FieldID {
 		return r.Declare(spi.Field{Path: "http." + path, Type: spi.Term, List: true, Exprs: []string{expr}, Name: name, Help: help, Hot: hot})
@@ -108,7 +109,7 @@ func newHTTP(r *spi.Registry) Protocol {
 		decodedMD5:    hash("decodedMd5", "Decoded body MD5", "MD5 of bodies, gzip or deflate undone"),
 		decodedSHA256: hash("decodedSha256", "Decoded body SHA-256", "SHA-256 of bodies, gzip or deflate undone"),
 	}
-	counted, others := httpMethods()
+	counted, _ := httpMethods()
 	for _, m := range counted {
 		p.methods[m] = r.Declare(spi.Field{Path: "http.method-" + m, Type: spi.Integer, Exprs: []string{"http.method." + m}, Name: m + " requests", Help: "number of " + m + " requests"})
 	}
@@ -122,7 +123,13 @@ func newHTTP(r *spi.Registry) Protocol {
 			own[name] = use
 		}
 	}
+	return p
+}
+
+func newHTTP(r *spi.Registry) Protocol {
+	p := declareHTTP(r)
 	matchers := []Matcher{{On: TCP, Bytes: "HTTP/1."}, {On: SCTP, Bytes: "HTTP/1."}}
+	counted, others := httpMethods()
 	for _, m := range append(counted, others...) {
 		for _, on := range []Transport{TCP, SCTP} {
 			matchers = append(matchers, Matcher{On: on, Bytes: m, MinLen: len(m) + 1, Func: func(_ *Session, _ Dir, b []byte) bool {

@@ -38,7 +38,7 @@ func encodingOf(value []byte) httpEncoding {
 	return encodingNone
 }
 
-// httpBody hashes a body as it streams by. One serves all bodies of a direction.
+// httpBody hashes a body as it streams by; it serves one body after the other.
 type httpBody struct {
 	md5, sha256 hash.Hash
 	n           int64
@@ -48,26 +48,26 @@ type httpBody struct {
 	active      bool
 }
 
-func (h *http) bodyBegin(d *httpDir) {
-	if d.body == nil {
-		d.body = &httpBody{md5: md5.New(), sha256: sha256.New()} //nolint:gosec // see above
+// begin makes b ready for the next body.
+func (b *httpBody) begin() {
+	if b.md5 == nil {
+		b.md5, b.sha256 = md5.New(), sha256.New() //nolint:gosec // a file's name in indicator lists, not a protection
 	}
-	b := d.body
 	b.md5.Reset()
 	b.sha256.Reset()
 	b.n, b.lost, b.active = 0, false, true
 	b.head, b.encoded = b.head[:0], b.encoded[:0]
 }
 
-func (h *http) bodyBytes(d *httpDir, p []byte) {
-	b := d.body
-	if b == nil || !b.active || len(p) == 0 {
+// write takes the next bytes of the body.
+func (b *httpBody) write(p []byte, encoding httpEncoding) {
+	if !b.active || len(p) == 0 {
 		return
 	}
 	if len(b.head) < httpRequestBody {
 		b.head = append(b.head, p[:min(len(p), httpRequestBody-len(b.head))]...)
 	}
-	if d.encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded {
+	if encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded {
 		b.encoded = append(b.encoded, p...)
 	}
 	b.n += int64(len(p))
@@ -77,37 +77,26 @@ func (h *http) bodyBytes(d *httpDir, p []byte) {
 	}
 }
 
-// dropBody gives the body's hashes up: bytes of it are missing.
-func (h *http) dropBody(d *httpDir) {
-	if d.body != nil {
-		d.body.lost = true
-	}
-}
-
-// bodyEnd notes a body and makes the direction ready for the next message.
-// complete says that its end was seen.
-func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
-	d := &h.dirs[dir]
-	b := d.body
-	request, encoding := d.status == 0, d.encoding
-	d.reset()
-	if b == nil || !b.active || b.n == 0 {
+// end notes the body. complete says that its end was seen.
+func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpEncoding, complete bool) {
+	if !b.active || b.n == 0 {
+		b.active = false
 		return
 	}
 	b.active = false
 	if m := magic(b.head); m != "" {
-		s.Doc.AddString(h.p.bodyMagic, m)
+		s.Doc.AddString(p.bodyMagic, m)
 	}
 	if request {
-		s.Doc.AddBytes(h.p.requestBody, b.head)
+		s.Doc.AddBytes(p.requestBody, b.head)
 	}
 	if b.lost || !complete {
 		return
 	}
-	s.Doc.AddString(h.p.md5, hexSum(b.md5))
-	s.Doc.AddString(h.p.sha256, hexSum(b.sha256))
+	s.Doc.AddString(p.md5, hexSum(b.md5))
+	s.Doc.AddString(p.sha256, hexSum(b.sha256))
 	if encoding != encodingNone && b.n == int64(len(b.encoded)) {
-		h.decoded(s, b, encoding)
+		b.decode(s, p, encoding)
 	}
 }
 
@@ -116,9 +105,9 @@ func hexSum(h hash.Hash) string {
 	return hex.EncodeToString(h.Sum(buf[:0]))
 }
 
-// decoded notes the body with its content coding undone. A body that is not what
+// decode notes the body with its content coding undone. A body that is not what
 // its header says, or expands too far, is left at its transferred form.
-func (h *http) decoded(s *Session, b *httpBody, encoding httpEncoding) {
+func (b *httpBody) decode(s *Session, p *httpProtocol, encoding httpEncoding) {
 	var r io.Reader
 	var err error
 	switch encoding {
@@ -141,10 +130,10 @@ func (h *http) decoded(s *Session, b *httpBody, encoding httpEncoding) {
 		return
 	}
 	if m := magic(head.b); m != "" {
-		s.Doc.AddString(h.p.decodedMagic, m)
+		s.Doc.AddString(p.decodedMagic, m)
 	}
-	s.Doc.AddString(h.p.decodedMD5, hexSum(b.md5))
-	s.Doc.AddString(h.p.decodedSHA256, hexSum(b.sha256))
+	s.Doc.AddString(p.decodedMD5, hexSum(b.md5))
+	s.Doc.AddString(p.decodedSHA256, hexSum(b.sha256))
 }
 
 // headWriter keeps the first bytes written to it.

@@ -25,12 +25,16 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 	d.reset()
 	d.state, d.length = httpHeaders, -1
 	h.request = httpRequest{method: string(method), target: append(h.request.target[:0], bytes.TrimSpace(target)...), host: h.request.host[:0]}
-	s.Doc.AddBytes(h.p.method, method)
-	if f, ok := h.p.methods[h.request.method]; ok {
-		s.Doc.AddCount(f, 1)
-	}
+	h.p.noteMethod(s, h.request.method)
 	s.Doc.AddBytes(h.p.version[Client], version[5:])
 	return true
+}
+
+func (p *httpProtocol) noteMethod(s *Session, method string) {
+	s.Doc.AddString(p.method, method)
+	if f, ok := p.methods[method]; ok {
+		s.Doc.AddCount(f, 1)
+	}
 }
 
 func (h *http) statusLine(s *Session, dir Dir, line []byte) bool {
@@ -89,40 +93,10 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 	if d.status != 0 {
 		side = Server
 	}
-	use := h.p.asks[side][string(name)]
-	s.Doc.AddBytes(h.p.header[side], name)
-	if !use.alone() {
-		s.Doc.AddBytes(h.p.headerField[side], name)
-		s.Doc.AddString(h.p.headerValue[side], strings.ToLower(string(value)))
-	}
-	switch use {
+	switch h.p.noteHeader(s, side, name, value) {
 	case useHost:
 		h.request.host = append(h.request.host[:0], value...)
 		h.request.hasHost = true
-	case useUserAgent:
-		s.Doc.AddBytes(h.p.userAgent, value)
-	case useReferer:
-		s.Doc.AddBytes(h.p.referer, value)
-	case useLocation:
-		s.Doc.AddBytes(h.p.location, value)
-	case useAuthorization:
-		h.authorization(s, value)
-	case useForwarded:
-		for part := range bytes.SplitSeq(value, []byte(",")) {
-			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
-				s.Doc.AddIP(h.p.xffIP, a)
-			}
-		}
-	case useCookie:
-		for part := range bytes.SplitSeq(value, []byte(";")) {
-			k, v, _ := bytes.Cut(bytes.TrimSpace(part), []byte("="))
-			if len(k) > 0 {
-				s.Doc.AddBytes(h.p.cookieKey, k)
-			}
-			if len(v) > 0 {
-				s.Doc.AddBytes(h.p.cookieValue, v)
-			}
-		}
 	case useLength:
 		if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 {
 			d.length = n
@@ -136,15 +110,53 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 	}
 }
 
+// noteHeader notes a header of a request (side Client) or a response, whose name
+// is in lower case, and returns what else it is good for.
+func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) headerUse {
+	use := p.asks[side][string(name)]
+	s.Doc.AddBytes(p.header[side], name)
+	if !use.alone() {
+		s.Doc.AddBytes(p.headerField[side], name)
+		s.Doc.AddString(p.headerValue[side], strings.ToLower(string(value)))
+	}
+	switch use {
+	case useUserAgent:
+		s.Doc.AddBytes(p.userAgent, value)
+	case useReferer:
+		s.Doc.AddBytes(p.referer, value)
+	case useLocation:
+		s.Doc.AddBytes(p.location, value)
+	case useAuthorization:
+		p.noteAuthorization(s, value)
+	case useForwarded:
+		for part := range bytes.SplitSeq(value, []byte(",")) {
+			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
+				s.Doc.AddIP(p.xffIP, a)
+			}
+		}
+	case useCookie:
+		for part := range bytes.SplitSeq(value, []byte(";")) {
+			k, v, _ := bytes.Cut(bytes.TrimSpace(part), []byte("="))
+			if len(k) > 0 {
+				s.Doc.AddBytes(p.cookieKey, k)
+			}
+			if len(v) > 0 {
+				s.Doc.AddBytes(p.cookieValue, v)
+			}
+		}
+	}
+	return use
+}
+
 func hasSuffixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && bytes.EqualFold(b[len(b)-len(lower):], []byte(lower))
 }
 
-// authorization reads the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
-func (h *http) authorization(s *Session, value []byte) {
-	s.Doc.AddBytes(h.p.authorization, value)
+// noteAuthorization notes the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
+func (p *httpProtocol) noteAuthorization(s *Session, value []byte) {
+	s.Doc.AddBytes(p.authorization, value)
 	scheme, rest, _ := bytes.Cut(value, []byte(" "))
-	s.Doc.AddString(h.p.authType, string(scheme))
+	s.Doc.AddString(p.authType, string(scheme))
 	switch strings.ToLower(string(scheme)) {
 	case "basic":
 		text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(rest)))
@@ -152,12 +164,12 @@ func (h *http) authorization(s *Session, value []byte) {
 			return
 		}
 		if user, _, ok := bytes.Cut(text, []byte(":")); ok && len(user) > 0 {
-			s.Doc.AddBytes(h.p.user, user)
+			s.Doc.AddBytes(p.user, user)
 		}
 	case "digest":
 		_, after, ok := bytes.Cut(rest, []byte(`username="`))
 		if user, _, closed := bytes.Cut(after, []byte(`"`)); ok && closed && len(user) > 0 {
-			s.Doc.AddBytes(h.p.user, user)
+			s.Doc.AddBytes(p.user, user)
 		}
 	}
 }
@@ -190,22 +202,26 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 		d.reset() // no body, whatever the headers say (RFC 9112 section 6.3)
 	case d.chunked:
 		d.state = httpChunkSize
-		h.bodyBegin(d)
+		d.body.begin()
 	case d.length == 0:
 		d.reset()
 	case d.length > 0:
 		d.state, d.remaining = httpBodyLength, d.length
-		h.bodyBegin(d)
+		d.body.begin()
 	default:
 		d.state = httpBodyClose
-		h.bodyBegin(d)
+		d.body.begin()
 	}
 	return false
 }
 
 // requestEnd notes what a complete request asks for.
 func (h *http) requestEnd(s *Session, d *httpDir) bool {
-	h.target(s)
+	var host []byte
+	if h.request.hasHost {
+		host = append([]byte{}, h.request.host...)
+	}
+	h.p.noteTarget(s, host, h.request.target)
 	kind := byte(pendingPlain)
 	switch h.request.method {
 	case "HEAD":
@@ -223,41 +239,40 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	switch {
 	case d.chunked:
 		d.state = httpChunkSize
-		h.bodyBegin(d)
+		d.body.begin()
 	case d.length > 0:
 		d.state, d.remaining = httpBodyLength, d.length
-		h.bodyBegin(d)
+		d.body.begin()
 	default:
 		d.reset()
 	}
 	return false
 }
 
-// target notes host, URI, path and query of a complete request.
-func (h *http) target(s *Session) {
-	r := &h.request
-	host := r.host
-	if r.hasHost {
-		s.Doc.AddBytes(h.p.host, host)
+// noteTarget notes host, URI, path and query of a complete request. Host is nil
+// when the request has none.
+func (p *httpProtocol) noteTarget(s *Session, host, target []byte) {
+	if host != nil {
+		s.Doc.AddBytes(p.host, host)
 		if i := bytes.LastIndexByte(host, ':'); i > 0 && bytes.IndexByte(host, ']') < i {
-			s.Doc.AddBytes(h.p.host, host[:i])
+			s.Doc.AddBytes(p.host, host[:i])
 		}
 	}
-	target := r.target
+	hasHost := host != nil
 	if i := bytes.Index(target, []byte("://")); i > 0 && i < 8 { // absolute form, as to proxies
 		target = target[i+3:]
 		host = nil
-		if name, _, _ := bytes.Cut(target, []byte("/")); !r.hasHost {
-			s.Doc.AddBytes(h.p.host, name)
+		if name, _, _ := bytes.Cut(target, []byte("/")); !hasHost {
+			s.Doc.AddBytes(p.host, name)
 		}
 	}
 	var path []byte
 	switch {
 	case len(target) > 0 && target[0] == '/':
-		s.Doc.AddString(h.p.uri, string(host)+string(target))
+		s.Doc.AddString(p.uri, string(host)+string(target))
 		path = target
 	default:
-		s.Doc.AddBytes(h.p.uri, target)
+		s.Doc.AddBytes(p.uri, target)
 		if i := bytes.IndexByte(target, '/'); i >= 0 && host == nil {
 			path = target[i:]
 		}
@@ -266,17 +281,17 @@ func (h *http) target(s *Session) {
 		return
 	}
 	path, query, _ := bytes.Cut(path, []byte("?"))
-	s.Doc.AddBytes(h.p.path, path)
+	s.Doc.AddBytes(p.path, path)
 	if name := httpService(strings.ToLower(string(path[:min(len(path), 128)]))); name != "" {
 		s.AddProtocol(name)
 	}
 	for part := range bytes.SplitSeq(query, []byte("&")) {
 		k, v, _ := bytes.Cut(part, []byte("="))
 		if len(k) > 0 {
-			s.Doc.AddBytes(h.p.key, percentDecode(k))
+			s.Doc.AddBytes(p.key, percentDecode(k))
 		}
 		if len(v) > 0 {
-			s.Doc.AddBytes(h.p.value, percentDecode(v))
+			s.Doc.AddBytes(p.value, percentDecode(v))
 		}
 	}
 }

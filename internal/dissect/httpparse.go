@@ -61,7 +61,7 @@ type httpDir struct {
 	encoding  httpEncoding
 	upgrade   bool // this message has Upgrade: websocket
 	status    int
-	body      *httpBody
+	body      httpBody
 }
 
 // Parse implements Parser.
@@ -74,7 +74,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return len(b), DirDone
 		case httpBodyLength, httpChunkData:
 			m := int(min(d.remaining, int64(len(b)-n)))
-			h.bodyBytes(d, b[n:n+m])
+			d.body.write(b[n:n+m], d.encoding)
 			n += m
 			d.remaining -= int64(m)
 			if d.remaining == 0 {
@@ -86,7 +86,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			}
 			continue
 		case httpBodyClose:
-			h.bodyBytes(d, b[n:])
+			d.body.write(b[n:], d.encoding)
 			return len(b), More
 		}
 		// All else is lines.
@@ -136,7 +136,7 @@ func (h *http) line(s *Session, dir Dir, line []byte) bool {
 		size, ok := chunkSize(line)
 		switch {
 		case !ok:
-			h.dropBody(d)
+			d.body.lost = true
 			d.state = httpEnded
 		case size == 0:
 			d.state = httpTrailers
@@ -146,7 +146,7 @@ func (h *http) line(s *Session, dir Dir, line []byte) bool {
 	case httpChunkEnd:
 		d.state = httpChunkSize
 		if len(line) != 0 {
-			h.dropBody(d)
+			d.body.lost = true
 			d.state = httpEnded
 		}
 	case httpTrailers:
@@ -180,7 +180,7 @@ func chunkSize(line []byte) (int64, bool) {
 func (h *http) Gap(_ *Session, dir Dir, missing int) Status {
 	d := &h.dirs[dir]
 	d.scanned = 0
-	h.dropBody(d)
+	d.body.lost = true
 	switch {
 	case (d.state == httpBodyLength || d.state == httpChunkData) && int64(missing) < d.remaining:
 		d.remaining -= int64(missing)
@@ -212,15 +212,15 @@ func (h *http) End(s *Session, final bool) {
 	}
 	for dir := range h.dirs {
 		d := &h.dirs[dir]
-		if d.body == nil {
-			continue
-		}
-		if d.state == httpBodyClose {
-			h.bodyEnd(s, Dir(dir), true)
-		} else {
-			h.bodyEnd(s, Dir(dir), false)
-		}
+		h.bodyEnd(s, Dir(dir), d.state == httpBodyClose)
 	}
+}
+
+// bodyEnd notes a body and makes the direction ready for the next message.
+func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
+	d := &h.dirs[dir]
+	d.body.end(s, h.p, d.status == 0, d.encoding, complete)
+	d.reset()
 }
 
 // reset makes the direction ready for the next message.

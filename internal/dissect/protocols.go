@@ -7,6 +7,9 @@ import "wirelake/internal/spi"
 func constructors() []func(*spi.Registry) Protocol {
 	return []func(*spi.Registry) Protocol{
 		newHTTP,
+		newHTTP2,
+		newWebSocket,
+		newSOCKS,
 		newTFTP,
 		newICMP,
 		newARP,

@@ -1,0 +1,342 @@
+package dissect
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+
+	"golang.org/x/net/http2/hpack"
+
+	"wirelake/internal/spi"
+)
+
+// Limits of reading HTTP/2. Headers are compressed with state, so that all of them
+// must be read: past a limit the direction is given up.
+const (
+	http2MaxBlock   = 256 << 10 // header block with its continuations; browsers and servers take 8 to 256 KiB
+	http2MaxTable   = 64 << 10  // dynamic table of a decoder
+	http2MaxStreams = 64        // streams of a direction whose bodies are hashed at a time
+)
+
+// The frame types that matter here (RFC 9113 section 6), and flags.
+const (
+	http2Data         = 0
+	http2Headers      = 1
+	http2Settings     = 4
+	http2Push         = 5
+	http2Continuation = 9
+
+	http2EndStream  = 0x1
+	http2EndHeaders = 0x4
+	http2Padded     = 0x8
+	http2Priority   = 0x20
+)
+
+const (
+	http2FrameHeader = 9
+	http2Preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" // RFC 9113 section 3.4
+	http2Rest        = "SM\r\n\r\n"                       // what HTTP/1's parser leaves of it
+)
+
+// http2 reads HTTP/2 in clear (RFC 9113), to which HTTP/1 hands over at the
+// preface or after an upgrade. Its requests and responses fill HTTP's fields.
+type http2 struct {
+	Base
+	p    *httpProtocol
+	dirs [2]http2Dir
+}
+
+// http2Dir is the state of one direction.
+type http2Dir struct {
+	begun   bool // the preface is behind
+	hpack   *hpack.Decoder
+	block   []byte // header block that waits for its continuation
+	stream  uint32 // of the block, or of the DATA frame at hand
+	end     bool   // the block's frame ends its stream
+	inBlock bool
+	data    int // bytes left of a DATA frame
+	padding int // bytes left to skip
+	finish  bool
+	bodies  map[uint32]*http2Body
+	message http2Message
+}
+
+type http2Body struct {
+	httpBody
+	request  bool
+	encoding httpEncoding
+}
+
+// http2Message is the message whose headers are being read.
+type http2Message struct {
+	method, path, authority string
+	status                  int
+	encoding                httpEncoding
+	grpc                    bool
+}
+
+func newHTTP2(r *spi.Registry) Protocol {
+	p := declareHTTP(r)
+	return Protocol{Name: "http2", New: func(*Session) Parser { return &http2{p: p} }}
+}
+
+// Parse implements Parser.
+func (h *http2) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	d := &h.dirs[dir]
+	n := 0
+	if !d.begun {
+		for _, preface := range []string{http2Preface, http2Rest} {
+			if m := min(len(b), len(preface)); string(b[:m]) == preface[:m] {
+				if m < len(preface) {
+					return 0, More
+				}
+				n = m
+				break
+			}
+		}
+		d.begun = true
+	}
+	for {
+		if d.data > 0 {
+			m := min(d.data, len(b)-n)
+			if body := d.bodies[d.stream]; body != nil {
+				body.write(b[n:n+m], body.encoding)
+			}
+			d.data -= m
+			n += m
+		}
+		if d.data == 0 && d.padding > 0 {
+			m := min(d.padding, len(b)-n)
+			d.padding -= m
+			n += m
+		}
+		if d.data > 0 || d.padding > 0 {
+			return n, More
+		}
+		if d.finish {
+			h.endBody(s, d, d.stream, true)
+			d.finish = false
+		}
+		used, ok := h.frame(s, dir, b[n:])
+		if !ok {
+			return n, Done
+		}
+		if used == 0 {
+			return n, More
+		}
+		n += used
+	}
+}
+
+// frame reads a frame, or the head of one whose rest may be skipped or streamed.
+// It returns 0 when it needs more, and false when this is not HTTP/2 or past the limits.
+func (h *http2) frame(s *Session, dir Dir, b []byte) (int, bool) {
+	if len(b) < http2FrameHeader {
+		return 0, true
+	}
+	size := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
+	typ, flags := b[3], b[4]
+	stream := binary.BigEndian.Uint32(b[5:]) &^ (1 << 31)
+	d := &h.dirs[dir]
+	if d.inBlock && (typ != http2Continuation || stream != d.stream) {
+		return 0, false // nothing may come between (RFC 9113 section 6.10)
+	}
+	switch typ {
+	case http2Data:
+		pad := 0
+		head := http2FrameHeader
+		if flags&http2Padded != 0 {
+			if size < 1 {
+				return 0, false
+			}
+			if len(b) < head+1 {
+				return 0, true
+			}
+			pad = int(b[head])
+			head, size = head+1, size-1
+			if pad > size {
+				return 0, false
+			}
+		}
+		d.stream, d.data, d.padding = stream, size-pad, pad
+		d.finish = flags&http2EndStream != 0
+		return head, true
+	case http2Headers, http2Push, http2Continuation, http2Settings:
+		if size > http2MaxBlock {
+			return 0, false
+		}
+		if len(b) < http2FrameHeader+size {
+			return 0, true
+		}
+		payload := b[http2FrameHeader : http2FrameHeader+size]
+		if typ == http2Settings {
+			h.settings(dir, flags, payload)
+			return http2FrameHeader + size, true
+		}
+		return http2FrameHeader + size, h.headers(s, dir, typ, flags, stream, payload)
+	}
+	d.padding = size // all others are skipped
+	return http2FrameHeader, true
+}
+
+// settings follows the size of the table that the other side's encoder may use.
+func (h *http2) settings(dir Dir, flags byte, b []byte) {
+	const ack, headerTableSize = 1, 1
+	if flags&ack != 0 {
+		return
+	}
+	for ; len(b) >= 6; b = b[6:] {
+		if binary.BigEndian.Uint16(b) == headerTableSize {
+			h.decoder(dir.Other()).SetAllowedMaxDynamicTableSize(min(binary.BigEndian.Uint32(b[2:]), http2MaxTable))
+		}
+	}
+}
+
+func (h *http2) decoder(dir Dir) *hpack.Decoder {
+	d := &h.dirs[dir]
+	if d.hpack == nil {
+		const table = 4096 // until settings say otherwise (RFC 9113 section 6.5.2)
+		d.hpack = hpack.NewDecoder(table, nil)
+		d.hpack.SetMaxStringLength(httpMaxLine)
+	}
+	return d.hpack
+}
+
+// headers takes a frame with a part of a header block.
+func (h *http2) headers(s *Session, dir Dir, typ, flags byte, stream uint32, b []byte) bool {
+	d := &h.dirs[dir]
+	if typ == http2Continuation {
+		if !d.inBlock {
+			return false
+		}
+	} else {
+		if flags&http2Padded != 0 {
+			if len(b) < 1 || len(b) < 1+int(b[0]) {
+				return false
+			}
+			b = b[1 : len(b)-int(b[0])]
+		}
+		skip := 0
+		switch {
+		case typ == http2Push:
+			skip = 4 // the promised stream
+		case flags&http2Priority != 0:
+			skip = 5
+		}
+		if len(b) < skip {
+			return false
+		}
+		b = b[skip:]
+		d.block, d.stream, d.inBlock = d.block[:0], stream, true
+		d.end = typ == http2Headers && flags&http2EndStream != 0
+	}
+	if len(d.block)+len(b) > http2MaxBlock {
+		return false
+	}
+	d.block = append(d.block, b...)
+	if flags&http2EndHeaders == 0 {
+		return true
+	}
+	d.inBlock = false
+	return h.message(s, dir)
+}
+
+// message reads a complete header block: a request, a response or trailers.
+func (h *http2) message(s *Session, dir Dir) bool {
+	d := &h.dirs[dir]
+	d.message = http2Message{}
+	count := 0
+	dec := h.decoder(dir)
+	dec.SetEmitFunc(func(f hpack.HeaderField) {
+		if count++; count <= httpMaxHeaders {
+			h.field(s, dir, f)
+		}
+	})
+	if _, err := dec.Write(d.block); err != nil {
+		return false
+	}
+	if dec.Close() != nil {
+		return false
+	}
+	m := &d.message
+	if m.method != "" {
+		h.p.noteMethod(s, m.method)
+		var host []byte
+		if m.authority != "" {
+			host = []byte(m.authority)
+		}
+		if m.path != "" {
+			h.p.noteTarget(s, host, []byte(m.path))
+		}
+		if m.grpc {
+			s.AddProtocol("grpc")
+		}
+	}
+	if m.method == "" && m.status == 0 || m.status/100 == 1 {
+		return true // trailers, or an interim response
+	}
+	if !d.end && len(d.bodies) < http2MaxStreams {
+		if d.bodies == nil {
+			d.bodies = make(map[uint32]*http2Body)
+		}
+		body := &http2Body{request: m.status == 0, encoding: m.encoding}
+		body.begin()
+		d.bodies[d.stream] = body
+	}
+	return true
+}
+
+// field notes a header field.
+func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
+	m := &h.dirs[dir].message
+	switch f.Name {
+	case ":method":
+		m.method = f.Value
+		return
+	case ":path":
+		m.path = f.Value
+		return
+	case ":authority":
+		m.authority = f.Value
+		return
+	case ":status":
+		if code, err := strconv.Atoi(f.Value); err == nil && code >= 100 && code <= 999 {
+			m.status = code
+			s.Doc.AddInt(h.p.status, int64(code))
+		}
+		return
+	}
+	if f.Name == "" || f.Name[0] == ':' || len(f.Name) > 256 {
+		return
+	}
+	value := []byte(f.Value)
+	switch h.p.noteHeader(s, dir, []byte(f.Name), value) {
+	case useHost:
+		m.authority = f.Value
+	case useEncoding:
+		m.encoding = encodingOf(value)
+	}
+	if f.Name == "content-type" && bytes.HasPrefix(value, []byte("application/grpc")) {
+		m.grpc = true
+	}
+}
+
+func (h *http2) endBody(s *Session, d *http2Dir, stream uint32, complete bool) {
+	if body := d.bodies[stream]; body != nil {
+		body.end(s, h.p, body.request, body.encoding, complete)
+		delete(d.bodies, stream)
+	}
+}
+
+// End implements Parser: bodies that have not ended have no hash.
+func (h *http2) End(s *Session, final bool) {
+	if !final {
+		return
+	}
+	for dir := range h.dirs {
+		d := &h.dirs[dir]
+		for stream := range d.bodies {
+			h.endBody(s, d, stream, false)
+		}
+	}
+}
