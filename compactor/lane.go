@@ -33,6 +33,9 @@ type lane struct {
 	indexed chan []string
 }
 
+// quietSuffix ends the names of the files that hold what a quiet lane had open.
+const quietSuffix = "-quiet"
+
 // openFlow is session.OpenFlow with the object key of its first chunk: sequence
 // numbers alone would not find it.
 type openFlow struct {
@@ -79,6 +82,15 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 		}
 		if len(l.cp.Unindexed) > 0 && l.c.index != nil {
 			l.c.index.later(l, l.cp.Unindexed)
+		}
+		flushing, err := l.flushBegan(ctx)
+		if err != nil {
+			return false, err
+		}
+		if flushing {
+			if err := l.flushQuiet(ctx); err != nil {
+				return false, err
+			}
 		}
 	}
 	for obj, err := range l.c.store.List(ctx, chunk.LanePrefix(l.sensor, l.name), l.after()) {
@@ -367,6 +379,28 @@ func (l *lane) forgetChunks() {
 	}
 }
 
+// flushBegan reports whether a process that was killed had begun to save the open
+// sessions of a quiet lane: its files are in the store and the checkpoint does not
+// count them. It must be finished before chunks that came since are taken, or
+// their sessions would be there twice.
+func (l *lane) flushBegan(ctx context.Context) (bool, error) {
+	if len(l.cp.Open) == 0 {
+		return false, nil
+	}
+	b := batch{sensor: l.sensor, lane: l.name, first: l.cp.Next, suffix: quietSuffix}
+	first := l.cp.Nanos
+	for _, o := range l.cp.Open {
+		first = min(first, o.FirstNanos)
+	}
+	for day := time.Unix(0, first).UTC().Truncate(24 * time.Hour); !day.After(time.Unix(0, l.cp.Nanos)); day = day.AddDate(0, 0, 1) {
+		_, err := l.c.store.Head(ctx, b.key(day.Format(time.DateOnly)))
+		if !errors.Is(err, objstore.ErrNotFound) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // flushQuiet saves the open sessions of a lane that brought nothing for long: its
 // sensor is gone, or its link is. What comes later begins new sessions.
 func (l *lane) flushQuiet(ctx context.Context) error {
@@ -382,7 +416,7 @@ func (l *lane) flushQuiet(ctx context.Context) error {
 			return err
 		}
 	}
-	l.batch = l.c.newBatch(l.sensor, l.name, l.cp.Next, "-quiet")
+	l.batch = l.c.newBatch(l.sensor, l.name, l.cp.Next, quietSuffix)
 	l.builder.Flush()
 	l.cp.Flushed = true
 	return l.commit(ctx)

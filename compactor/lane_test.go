@@ -1,0 +1,280 @@
+package compactor
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"wirelake/internal/chunk"
+	"wirelake/internal/dissect"
+	"wirelake/internal/objstore"
+	"wirelake/internal/packet"
+	"wirelake/internal/session"
+	"wirelake/internal/sessionfile"
+	"wirelake/internal/spi"
+)
+
+// datagram is a UDP packet of IPv4 in Ethernet from port sport of 10.0.0.1 to port 9 of 10.0.0.2.
+func datagram(sport uint16, payload string) []byte {
+	b := make([]byte, 42, 42+len(payload))
+	copy(b, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x00\x45")
+	binary.BigEndian.PutUint16(b[16:], uint16(28+len(payload)))
+	b[22], b[23] = 64, 17
+	copy(b[26:], "\x0a\x00\x00\x01\x0a\x00\x00\x02")
+	binary.BigEndian.PutUint16(b[34:], sport)
+	binary.BigEndian.PutUint16(b[36:], 9)
+	binary.BigEndian.PutUint16(b[38:], uint16(8+len(payload)))
+	return append(b, payload...)
+}
+
+const (
+	testSensor = "edge"
+	testLane   = "eth0-0"
+	testStart  = int64(1_772_532_000_000_000_000) // 2026-03-03 10:00 UTC
+)
+
+// putChunk stores a chunk of the test's lane with a packet of each port at each of the times, in seconds after testStart.
+func putChunk(t testing.TB, store objstore.Store, seq uint64, final bool, linkType uint32, ports []uint16, seconds ...int64) string {
+	t.Helper()
+	b, err := chunk.NewBuilder(chunk.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := packet.NewDecoder(linkType, packet.Options{})
+	var p packet.Packet
+	for _, s := range seconds {
+		for _, port := range ports {
+			frame := datagram(port, fmt.Sprintf("%d at %d", port, s))
+			d.Decode(frame, testStart+s*1e9, len(frame), &p)
+			if err := b.Add(&p, frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	meta := chunk.Meta{Sensor: testSensor, Lane: testLane, LinkType: linkType, Snaplen: 65535, Sequence: seq, KeyNanos: testStart + seconds[0]*1e9, Final: final}
+	var out bytes.Buffer
+	if _, err := b.Seal(meta, &out); err != nil {
+		t.Fatal(err)
+	}
+	key := chunk.Key(meta)
+	if _, err := objstore.PutBytes(t.Context(), store, key, out.Bytes(), objstore.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newTestCompactor(t testing.TB, store objstore.Store, change func(*Config)) *Compactor {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Interval = 20 * time.Millisecond
+	if change != nil {
+		change(&cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(cfg, Parts{Store: store, Set: dissect.New(), Session: session.DefaultConfig()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// sessions reads all sessions of the store as "port first-last packets protocols", by id.
+func sessions(t testing.TB, store objstore.Store) map[string]string {
+	t.Helper()
+	schema, err := sessionfile.NewSchema(dissect.New().Registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := sessionfile.NewReader(store, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]string)
+	for obj, err := range store.List(t.Context(), "sessions/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := r.Open(t.Context(), obj.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d, err := range f.Documents(t.Context(), nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			port, _ := d.Int(spi.SourcePort)
+			first, _ := d.Int(spi.FirstPacket)
+			last, _ := d.Int(spi.LastPacket)
+			packets, _ := d.Int(spi.NetworkPackets)
+			var protocols []string
+			for v := range d.Each(spi.Protocol) {
+				protocols = append(protocols, v.Str)
+			}
+			id := d.String(spi.ID)
+			if out[id] != "" {
+				t.Errorf("session %s is there twice", id)
+			}
+			out[id] = fmt.Sprintf("%d %d-%d %d %s", port, first-testStart/1e6, last-testStart/1e6, packets, strings.Join(protocols, ","))
+		}
+	}
+	return out
+}
+
+func hasSession(all map[string]string, want string) bool {
+	for _, s := range all {
+		if s == want {
+			return true
+		}
+	}
+	return false
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("it did not happen that %s", what)
+}
+
+// TestLaneGoesOn runs three compactors one after the other on a growing lane:
+// sessions span chunks and processes, and each comes out once.
+func TestLaneGoesOn(t *testing.T) {
+	store := fileStore(t)
+	once := func() {
+		t.Helper()
+		if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	putChunk(t, store, 0, false, 1, []uint16{1001, 1002}, 0, 10)
+	once()
+	if got := sessions(t, store); len(got) != 0 {
+		t.Errorf("sessions that go on were written: %v", got)
+	}
+	putChunk(t, store, 1, false, 1, []uint16{1001}, 40, 80)
+	once()
+	putChunk(t, store, 2, true, 1, []uint16{1001, 1003}, 120)
+	once()
+	once()
+	got := sessions(t, store)
+	for _, want := range []string{"1001 0-120000 5 udp", "1002 0-10000 2 udp", "1003 120000-120000 1 udp"} {
+		if !hasSession(got, want) {
+			t.Errorf("session %q is missing in %v", want, got)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("%d sessions, want 3: %v", len(got), got)
+	}
+}
+
+// TestQuietLane holds that a lane whose sensor is gone gives its open sessions,
+// and that what comes later begins new ones.
+func TestQuietLane(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, false, 1, []uint16{1001}, 0, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	quiet := func(c *Config) { c.LaneQuiet, c.BatchDelay = 300*time.Millisecond, time.Millisecond }
+	go func() { done <- newTestCompactor(t, store, quiet).Run(ctx, false) }()
+	eventually(t, "the quiet lane's session was saved", func() bool { return len(sessions(t, store)) == 1 })
+	putChunk(t, store, 1, false, 1, []uint16{1001}, 20)
+	eventually(t, "a session began anew", func() bool { return len(sessions(t, store)) == 2 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+	if got := sessions(t, store); !hasSession(got, "1001 0-10000 2 udp") || !hasSession(got, "1001 20000-20000 1 udp") {
+		t.Errorf("got %v, want the session before and the one after the silence", got)
+	}
+}
+
+// TestQuietLaneKilled holds that saving a quiet lane, cut short before its
+// checkpoint, is finished before a chunk that came meanwhile is taken.
+func TestQuietLaneKilled(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, false, 1, []uint16{1001}, 0, 10)
+	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := objstore.GetAll(t.Context(), store, checkpointKey(testSensor, testLane))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- newTestCompactor(t, store, func(c *Config) { c.LaneQuiet = time.Millisecond }).Run(ctx, false)
+	}()
+	eventually(t, "the quiet lane was saved", func() bool {
+		cp, err := loadCheckpoint(t.Context(), store, testSensor, testLane)
+		return err == nil && cp.Flushed
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	// As if the process had died between the files and the checkpoint.
+	if _, err := objstore.PutBytes(t.Context(), store, checkpointKey(testSensor, testLane), before); err != nil {
+		t.Fatal(err)
+	}
+	putChunk(t, store, 1, true, 1, []uint16{1001}, 20)
+	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	got := sessions(t, store)
+	if len(got) != 2 || !hasSession(got, "1001 0-10000 2 udp") || !hasSession(got, "1001 20000-20000 1 udp") {
+		t.Errorf("got %v, want the session that was saved and a new one", got)
+	}
+}
+
+// TestUnknownLinkType holds that packets nobody can decode are sessions all the same.
+func TestUnknownLinkType(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, true, 147, []uint16{1001, 1002}, 0, 1)
+	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	got := sessions(t, store)
+	if len(got) != 1 {
+		t.Fatalf("got %v, want one session of all packets of the link type", got)
+	}
+	for _, s := range got {
+		if !strings.HasPrefix(s, "0 0-1000 4") {
+			t.Errorf("got %q, want the times and the 4 packets", s)
+		}
+	}
+}
+
+// TestUnreadableChunk holds that an object that is no chunk is passed over, and named in the checkpoint.
+func TestUnreadableChunk(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, false, 1, []uint16{1001}, 0)
+	bad := chunk.Key(chunk.Meta{Sensor: testSensor, Lane: testLane, Sequence: 1, KeyNanos: testStart + 1})
+	if _, err := objstore.PutBytes(t.Context(), store, bad, []byte("no chunk at all")); err != nil {
+		t.Fatal(err)
+	}
+	putChunk(t, store, 2, true, 1, []uint16{1001}, 2)
+	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if got := sessions(t, store); !hasSession(got, "1001 0-2000 2 udp") || len(got) != 1 {
+		t.Errorf("got %v, want the session of both good chunks", got)
+	}
+	cp, err := loadCheckpoint(t.Context(), store, testSensor, testLane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cp.Skipped) != 1 || cp.Skipped[0].Key != bad || cp.Skipped[0].Reason == "" || !cp.Final {
+		t.Errorf("checkpoint %+v does not name %s", cp, bad)
+	}
+}
