@@ -9,8 +9,8 @@ import (
 	"wirelake/internal/spi"
 )
 
-// captureFields are what the packet fetcher needs to know of a session.
-func captureFields() []spi.FieldID {
+// CaptureFields are what the packet fetcher needs to know of a session.
+func CaptureFields() []spi.FieldID {
 	return []spi.FieldID{spi.ID, spi.RootID, spi.Node, spi.FirstPacket, spi.LastPacket, spi.ChunkKey, spi.ChunkLinkType, spi.ChunkOffset,
 		spi.ChunkLength, spi.ChunkSkip, spi.ChunkSize, spi.ChunkPackets}
 }
@@ -37,7 +37,7 @@ func (a *API) sessionsCapture(f Format) handler {
 		if err != nil {
 			return err
 		}
-		s.Fields = captureFields()
+		s.Fields = CaptureFields()
 		docs, err := a.chosen(r, p, s)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func (a *API) sessionCapture(f Format) handler {
 		if a.Packets == nil {
 			return errNoPackets()
 		}
-		d, warnings, err := a.find(r.Context(), chi.URLParam(r, "node"), chi.URLParam(r, "id"), captureFields())
+		d, warnings, err := a.find(r.Context(), chi.URLParam(r, "node"), chi.URLParam(r, "id"), CaptureFields())
 		if err != nil {
 			return err
 		}

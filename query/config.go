@@ -17,6 +17,7 @@ type Config struct {
 	Concurrent int           `koanf:"concurrent" help:"searches and exports at once, others wait and then are refused"`
 	MaxRows    int           `koanf:"max_rows" help:"most rows that one search may page to, start and length together"`
 	Parquet    ParquetConfig `koanf:"parquet"`
+	Packets    PacketsConfig `koanf:"packets"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -27,6 +28,7 @@ func DefaultConfig() Config {
 		Concurrent: 4 * runtime.GOMAXPROCS(0),
 		MaxRows:    2_000_000,
 		Parquet:    DefaultParquetConfig(),
+		Packets:    DefaultPacketsConfig(),
 	}
 }
 

@@ -53,9 +53,13 @@ func (a *app) serve(ctx context.Context, store objstore.Store, set *dissect.Set,
 	if err != nil {
 		return err
 	}
+	packets, err := query.NewFetcher(store, a.cfg.Query.Packets, a.reg, a.log)
+	if err != nil {
+		return err
+	}
 	health.AddCheck("object store", func(ctx context.Context) error { return reachable(ctx, store) })
 	api := &query.API{
-		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, GUI: web.Handler(),
+		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, Packets: packets, GUI: web.Handler(),
 		Health: health, Metrics: a.reg, Log: a.log,
 	}
 	handler, err := api.Handler()

@@ -35,6 +35,7 @@ func (a *app) commands() []*cobra.Command {
 		newImportCommand(a),
 		newChunkCommand(a),
 		newConfigCommand(a),
+		newPacketsCommand(a),
 		newQueryCommand(a),
 		newSessionsCommand(a),
 		newSPICommand(a),
