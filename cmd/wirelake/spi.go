@@ -51,15 +51,20 @@ type spiOptions struct{ discard, lines, reference bool }
 // error, and what can be read of it is still printed.
 func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	set := dissect.New()
+	geo, err := a.openGeo()
+	if err != nil {
+		return err
+	}
 	w := bufio.NewWriterSize(a.stdout, 1<<16)
 	p := &spiPrinter{w: w, o: o}
 	p.begin()
+	parts := spiParts{set: set, geo: geo, out: p}
 	var errs []error
 	for _, name := range files {
-		cfg := session.DefaultConfig()
+		cfg := a.cfg.Session
 		cfg.Reference = o.reference
 		cfg.File = name
-		if err := a.spiFile(ctx, set, cfg, name, p); err != nil {
+		if err := a.spiFile(ctx, cfg, name, parts); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
@@ -73,7 +78,14 @@ func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	return errors.Join(errs...)
 }
 
-func (a *app) spiFile(ctx context.Context, set *dissect.Set, cfg session.Config, name string, out *spiPrinter) (err error) {
+// spiParts are what the lanes of all files share.
+type spiParts struct {
+	set *dissect.Set
+	geo session.Lookup
+	out *spiPrinter
+}
+
+func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, parts spiParts) (err error) {
 	in := a.stdin
 	if name != "-" {
 		f, err := os.Open(filepath.Clean(name))
@@ -117,7 +129,7 @@ func (a *app) spiFile(ctx context.Context, set *dissect.Set, cfg session.Config,
 			lanes = append(lanes, nil)
 		}
 		if lanes[rec.Interface] == nil {
-			lanes[rec.Interface] = newSPILane(set, cfg, r.Interfaces()[rec.Interface].LinkType, out)
+			lanes[rec.Interface] = newSPILane(cfg, r.Interfaces()[rec.Interface].LinkType, parts)
 		}
 		lanes[rec.Interface].take(&rec)
 	}
@@ -137,10 +149,10 @@ type spiLane struct {
 	next    int64 // time of the next Advance
 }
 
-func newSPILane(set *dissect.Set, cfg session.Config, linkType uint32, out *spiPrinter) *spiLane {
+func newSPILane(cfg session.Config, linkType uint32, parts spiParts) *spiLane {
 	return &spiLane{
 		decoder: packet.NewDecoder(linkType, packet.Options{}),
-		builder: session.New(set, cfg, nil, out.session),
+		builder: session.New(parts.set, cfg, parts.geo, parts.out.session),
 	}
 }
 
