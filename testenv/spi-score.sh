@@ -22,7 +22,7 @@ export out
 one() {
 	local name
 	name=$(basename "${1%.*}")
-	if ! bin/wirelake spi "$1" >"$out/$name.json" 2>"$out/$name.err"; then
+	if ! bin/wirelake spi --reference "$1" >"$out/$name.json" 2>"$out/$name.err"; then
 		echo "spi-score: wirelake spi $1: $(tail -n 1 "$out/$name.err")" >&2
 		echo '[]' >"$out/$name.json"
 	fi
