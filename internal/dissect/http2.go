@@ -100,7 +100,7 @@ func (h *http2) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		if d.data > 0 {
 			m := min(d.data, len(b)-n)
 			if body := d.bodies[d.stream]; body != nil {
-				body.write(b[n:n+m], body.encoding)
+				body.write(s, b[n:n+m], body.encoding)
 			}
 			d.data -= m
 			n += m
@@ -280,7 +280,7 @@ func (h *http2) message(s *Session, dir Dir) bool {
 			d.bodies = make(map[uint32]*http2Body)
 		}
 		body := &http2Body{request: m.status == 0, encoding: m.encoding}
-		body.begin()
+		body.begin(s)
 		d.bodies[d.stream] = body
 	}
 	return true

@@ -154,6 +154,25 @@ func TestHTTPBomb(t *testing.T) {
 	}
 }
 
+// TestHTTPHeld holds that compressed bodies count towards the session's limit and
+// are let go of at their end.
+func TestHTTPHeld(t *testing.T) {
+	body := strings.Repeat("x", 100<<10) // no gzip, but not known before its end
+	s := httpSession(1<<20, "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 204800\r\n\r\n"+body)
+	if got := s.Buffered(); got != len(body) {
+		t.Errorf("within the body %d bytes are held, want %d", got, len(body))
+	}
+	s.Stream(Server, []byte(body))
+	if got := s.Buffered(); got != 0 {
+		t.Errorf("after the body %d bytes are held, want 0", got)
+	}
+	s.Stream(Server, []byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"+body))
+	s.End(true)
+	if got := s.Buffered(); got != 0 {
+		t.Errorf("after the end %d bytes are held, want 0", got)
+	}
+}
+
 func TestMagic(t *testing.T) {
 	for text, want := range map[string]string{
 		"\x1f\x8b\x08": "application/x-gzip", "PK\x03\x04": "application/zip", "GIF89a": "image/gif",

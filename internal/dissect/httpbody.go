@@ -49,25 +49,32 @@ type httpBody struct {
 }
 
 // begin makes b ready for the next body.
-func (b *httpBody) begin() {
+func (b *httpBody) begin(s *Session) {
+	b.release(s)
 	if b.md5 == nil {
 		b.md5, b.sha256 = md5.New(), sha256.New() //nolint:gosec // a file's name in indicator lists, not a protection
 	}
 	b.md5.Reset()
 	b.sha256.Reset()
 	b.n, b.lost, b.active = 0, false, true
-	b.head, b.encoded = b.head[:0], b.encoded[:0]
+	b.head = b.head[:0]
+}
+
+// release lets go of the bytes of a compressed body.
+func (b *httpBody) release(s *Session) {
+	s.Hold(-len(b.encoded))
+	b.encoded = nil
 }
 
 // write takes the next bytes of the body.
-func (b *httpBody) write(p []byte, encoding httpEncoding) {
+func (b *httpBody) write(s *Session, p []byte, encoding httpEncoding) {
 	if !b.active || len(p) == 0 {
 		return
 	}
 	if len(b.head) < httpRequestBody {
 		b.head = append(b.head, p[:min(len(p), httpRequestBody-len(b.head))]...)
 	}
-	if encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded {
+	if encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded && s.Hold(len(p)) {
 		b.encoded = append(b.encoded, p...)
 	}
 	b.n += int64(len(p))
@@ -79,11 +86,12 @@ func (b *httpBody) write(p []byte, encoding httpEncoding) {
 
 // end notes the body. complete says that its end was seen.
 func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpEncoding, complete bool) {
-	if !b.active || b.n == 0 {
-		b.active = false
+	defer b.release(s)
+	active := b.active
+	b.active = false
+	if !active || b.n == 0 {
 		return
 	}
-	b.active = false
 	if m := magic(b.head); m != "" {
 		s.Doc.AddString(p.bodyMagic, m)
 	}

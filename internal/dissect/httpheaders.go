@@ -202,15 +202,15 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 		d.reset() // no body, whatever the headers say (RFC 9112 section 6.3)
 	case d.chunked:
 		d.state = httpChunkSize
-		d.body.begin()
+		d.body.begin(s)
 	case d.length == 0:
 		d.reset()
 	case d.length > 0:
 		d.state, d.remaining = httpBodyLength, d.length
-		d.body.begin()
+		d.body.begin(s)
 	default:
 		d.state = httpBodyClose
-		d.body.begin()
+		d.body.begin(s)
 	}
 	return false
 }
@@ -239,10 +239,10 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	switch {
 	case d.chunked:
 		d.state = httpChunkSize
-		d.body.begin()
+		d.body.begin(s)
 	case d.length > 0:
 		d.state, d.remaining = httpBodyLength, d.length
-		d.body.begin()
+		d.body.begin(s)
 	default:
 		d.reset()
 	}

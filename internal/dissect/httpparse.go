@@ -74,7 +74,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return len(b), DirDone
 		case httpBodyLength, httpChunkData:
 			m := int(min(d.remaining, int64(len(b)-n)))
-			d.body.write(b[n:n+m], d.encoding)
+			d.body.write(s, b[n:n+m], d.encoding)
 			n += m
 			d.remaining -= int64(m)
 			if d.remaining == 0 {
@@ -86,7 +86,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			}
 			continue
 		case httpBodyClose:
-			d.body.write(b[n:], d.encoding)
+			d.body.write(s, b[n:], d.encoding)
 			return len(b), More
 		}
 		// All else is lines.

@@ -39,7 +39,9 @@ type Session struct {
 	limits     Limits
 	parsers    []attached
 	attachedN  int // parsers ever attached
-	buffered   int
+	buffered   int // bytes in the buffers of all parsers
+	held       int // bytes that parsers keep themselves, see Hold
+	at         int // the parser being called
 	live       int // parsers that are not done
 	classified [2]bool
 	head       [2]head
@@ -57,6 +59,7 @@ type attached struct {
 	proto   *Protocol
 	parser  Parser
 	buf     [2][]byte // bytes not consumed
+	held    int
 	dirDone [2]bool
 	done    bool
 }
@@ -164,8 +167,24 @@ func (s *Session) Wants(dir Dir) bool {
 	return false
 }
 
-// Buffered returns how many bytes the session's parsers hold.
-func (s *Session) Buffered() int { return s.buffered }
+// Buffered returns how many bytes the session's parsers hold, in buffers and themselves.
+func (s *Session) Buffered() int { return s.buffered + s.held }
+
+// Hold says that the parser being called keeps n bytes more itself, or fewer
+// when n is negative; they count as bytes it did not consume. It returns false, and
+// the bytes must not be kept, when that would pass the session's limit. What a
+// parser holds is let go of when it ends.
+func (s *Session) Hold(n int) bool {
+	if s.parsers[s.at].done {
+		return n <= 0 // counted no more
+	}
+	if n > 0 && s.buffered+s.held+n > s.limits.Buffer {
+		return false
+	}
+	s.held += n
+	s.parsers[s.at].held += n
+	return true
+}
 
 // Stream gives the next bytes of a direction to the session's parsers. b is not kept.
 func (s *Session) Stream(dir Dir, b []byte) { s.stream(0, dir, b) }
@@ -213,6 +232,7 @@ func (s *Session) feed(i int, dir Dir, b []byte) {
 		a.buf[dir] = append(a.buf[dir], b...)
 		data = a.buf[dir]
 	}
+	s.at = i
 	n, st := s.callParse(a.parser, a.proto, dir, data)
 	a = &s.parsers[i] // the parser may have attached another
 	n = min(max(n, 0), len(data))
@@ -231,7 +251,7 @@ func (s *Session) feed(i int, dir Dir, b []byte) {
 		a.buf[dir] = nil
 		return
 	}
-	if s.buffered+len(rest) > s.limits.Buffer {
+	if s.buffered+s.held+len(rest) > s.limits.Buffer {
 		s.AddTag("dissector-limit:" + a.proto.Name)
 		a.buf[dir] = nil
 		s.drop(i)
@@ -279,6 +299,8 @@ func (s *Session) drop(i int) {
 	a.done = true
 	s.live--
 	a.buf = [2][]byte{}
+	s.held -= a.held
+	a.held = 0
 	s.recount()
 }
 
@@ -299,6 +321,7 @@ func (s *Session) Gap(dir Dir, missing int) {
 		}
 		s.buffered -= len(a.buf[dir])
 		a.buf[dir] = nil
+		s.at = i
 		switch s.callGap(a.parser, a.proto, dir, missing) {
 		case Done:
 			s.drop(i)
@@ -324,6 +347,7 @@ func (s *Session) Datagram(dir Dir, number uint32, b []byte) {
 		if a.done || a.dirDone[dir] {
 			continue
 		}
+		s.at = i
 		switch s.callDatagram(a.parser, a.proto, dir, b) {
 		case Done:
 			s.drop(i)
@@ -338,11 +362,12 @@ func (s *Session) Datagram(dir Dir, number uint32, b []byte) {
 func (s *Session) End(final bool) {
 	for i := range s.parsers {
 		a := &s.parsers[i]
+		s.at = i
 		s.callEnd(a.parser, a.proto, final)
 	}
 	if final {
 		clear(s.parsers)
-		s.parsers, s.live, s.buffered = s.parsers[:0], 0, 0
+		s.parsers, s.live, s.buffered, s.held = s.parsers[:0], 0, 0, 0
 	}
 }
 
