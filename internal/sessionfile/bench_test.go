@@ -3,7 +3,6 @@ package sessionfile
 import (
 	"bytes"
 	"context"
-	"os"
 	"testing"
 
 	"wirelake/internal/dissect"
@@ -86,27 +85,4 @@ func BenchmarkReadAll(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
-}
-
-func TestDump(t *testing.T) {
-	name := os.Getenv("DUMP")
-	if name == "" {
-		return
-	}
-	reg := dissect.New().Registry()
-	out, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := NewWriter(out, testSchema(t, reg), Options{Sensor: "sensor-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := range sessiontest.Documents(reg, 1_000_000) {
-		if err := w.Write(d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	info, err := w.Close()
-	t.Log(info, err)
 }
