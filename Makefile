@@ -14,7 +14,7 @@ RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
 OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
 
 .DEFAULT_GOAL := help
-.PHONY: help build web binary run test lint fuzz bench fmt setup spi-score
+.PHONY: help build web binary run test lint fuzz bench microbench fmt setup spi-score
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +43,17 @@ test: setup build ## run all tests, with real MinIO, Elasticsearch and Chromium
 
 lint: ## run golangci-lint, tsc and eslint
 	testenv/setup.sh lint web
-	.cache/bin/golangci-lint run ./...
+	.cache/bin/golangci-lint run --allow-serial-runners ./...
 	npm --prefix web run --silent lint
 
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) testenv/fuzz.sh
 
-bench: ## run the benchmarks (BENCH: a regular expression of names)
+bench: ## measure wirelake beside yardsticks of the same run (BENCH_OPTIONS: see testenv/bench)
+	testenv/setup.sh minio elasticsearch venv
+	$(GO) run ./testenv/bench $(BENCH_OPTIONS)
+
+microbench: ## run the benchmarks of the packages (BENCH: a regular expression of names)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 spi-score: binary ## score session documents against the reference corpus in ../shared
