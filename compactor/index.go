@@ -169,19 +169,25 @@ func (x *indexer) work(ctx context.Context) {
 	x.running++
 	x.mu.Unlock()
 
-	err := x.index(ctx, &job)
+	x.finish(ctx, job, x.index(ctx, &job))
+	// Only now: who waits for the last job counts on the day's state being stored.
 	x.mu.Lock()
 	x.running--
+	x.signal()
+	x.mu.Unlock()
+}
+
+// finish notes how a job ended.
+func (x *indexer) finish(ctx context.Context, job indexJob, err error) {
+	x.mu.Lock()
 	x.queued -= job.bytes
 	x.waiting[job.day]--
+	x.failed = nil
 	if err != nil && ctx.Err() == nil {
 		x.failed = err
 		// The documents are in Parquet: keep the file's name, not the memory.
 		job.bodies, job.bytes, job.after = nil, 0, time.Now().Add(indexPause)
 		x.push(job)
-	} else {
-		x.failed = nil
-		x.signal()
 	}
 	x.mu.Unlock()
 	if err != nil {
@@ -191,11 +197,29 @@ func (x *indexer) work(ctx context.Context) {
 		}
 		return
 	}
-	select {
-	case job.lane.indexed <- []string{job.file}:
-	case <-ctx.Done():
-	}
+	job.lane.indexed.add(job.file)
 	x.settle(ctx, job.day)
+}
+
+// finished is the Parquet files that Elasticsearch has, until their lane takes them off its checkpoint. It grows with
+// what waits, never blocks, and its zero value is empty.
+type finished struct {
+	mu    sync.Mutex
+	files []string
+}
+
+func (f *finished) add(file string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.files = append(f.files, file)
+}
+
+func (f *finished) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	files := f.files
+	f.files = nil
+	return files
 }
 
 // index brings one file's documents in.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"wirelake/internal/chunk"
@@ -30,7 +31,7 @@ type lane struct {
 	oldest  time.Time // when the batch's first chunk was taken
 	moved   time.Time // when a chunk was last taken, or the lane first looked at
 	err     error     // of a document that could not be written
-	indexed chan []string
+	indexed finished
 }
 
 // quietSuffix ends the names of the files that hold what a quiet lane had open.
@@ -55,7 +56,7 @@ type chunkRef struct {
 }
 
 func newLane(c *Compactor, sensor, name string) *lane {
-	return &lane{c: c, sensor: sensor, name: name, log: c.log.With("sensor", sensor, "lane", name), moved: time.Now(), indexed: make(chan []string, 64)}
+	return &lane{c: c, sensor: sensor, name: name, log: c.log.With("sensor", sensor, "lane", name), moved: time.Now()}
 }
 
 // reset forgets all that is in memory, so that the next step begins at the checkpoint.
@@ -424,22 +425,13 @@ func (l *lane) flushQuiet(ctx context.Context) error {
 
 // takeIndexed takes the Parquet files off the checkpoint that Elasticsearch has meanwhile.
 func (l *lane) takeIndexed() (any bool) {
-	for {
-		select {
-		case keys := <-l.indexed:
-			for _, k := range keys {
-				for i, u := range l.cp.Unindexed {
-					if u == k {
-						l.cp.Unindexed = append(l.cp.Unindexed[:i], l.cp.Unindexed[i+1:]...)
-						any = true
-						break
-					}
-				}
-			}
-		default:
-			return any
+	for _, file := range l.indexed.take() {
+		if i := slices.Index(l.cp.Unindexed, file); i >= 0 {
+			l.cp.Unindexed = slices.Delete(l.cp.Unindexed, i, i+1)
+			any = true
 		}
 	}
+	return any
 }
 
 // forgetIndexed stores a checkpoint that lists fewer files to index.
