@@ -56,7 +56,7 @@ func BenchmarkImport(b *testing.B) {
 		}
 		return took
 	}
-	clear := func(s objstore.Store) {
+	empty := func(s objstore.Store) {
 		for obj, err := range s.List(b.Context(), "", "") {
 			if err != nil {
 				b.Fatal(err)
@@ -72,14 +72,14 @@ func BenchmarkImport(b *testing.B) {
 	b.SetBytes(info.Size())
 	for b.Loop() {
 		bare += put(s)
-		clear(s)
+		empty(s)
 		start := time.Now()
 		im := newImporter(b, s, DefaultImportConfig(), ImportOptions{})
 		if _, err := im.Import(b.Context(), []string{file}); err != nil {
 			b.Fatal(err)
 		}
 		imported += time.Since(start)
-		clear(s)
+		empty(s)
 	}
 	mb := float64(info.Size()) / 1e6 * float64(b.N)
 	b.ReportMetric(mb/bare.Seconds(), "put-MB/s")

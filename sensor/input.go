@@ -92,7 +92,7 @@ func (in *openInput) Close() error { return errors.Join(in.reader.Close(), in.fi
 
 // open begins to read a file. stdin is read for Stdin.
 func (in input) open(ctx context.Context, stdin io.Reader) (*openInput, error) {
-	var src io.Reader = stdin
+	src := stdin
 	var closer io.Closer = io.NopCloser(nil)
 	if in.path != Stdin {
 		f, err := os.Open(in.path)
