@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"iter"
 	"net/http"
 
@@ -42,7 +43,9 @@ func (a *API) sessionsCapture(f Format) handler {
 		if err != nil {
 			return err
 		}
-		return a.export(w, r, f, "sessions."+string(f), docs)
+		out := newDownload(w, contentType(f), "sessions."+string(f))
+		_, err = a.export(r, out, f, docs)
+		return out.finish(err)
 	}
 }
 
@@ -59,21 +62,28 @@ func (a *API) sessionCapture(f Format) handler {
 		for _, text := range warnings {
 			a.Log.WarnContext(r.Context(), "session read with losses", "id", d.String(spi.ID), "warning", text)
 		}
-		// A session without its chunks is an error here, where an export of many leaves it out.
-		for _, err := range a.Packets.Session(r.Context(), d) {
-			if err != nil {
-				return err
-			}
-			break
+		out := newDownload(w, contentType(f), d.String(spi.ID)+"."+string(f))
+		out.hold = captureHead
+		stats, err := a.export(r, out, f, yieldAll([]*spi.Document{d}))
+		if err == nil && stats.Packets == 0 && stats.Gone > 0 {
+			// An export of many leaves it out; alone it is an error.
+			err = fmt.Errorf("session %s: %w", d.String(spi.ID), ErrGone)
 		}
-		return a.export(w, r, f, d.String(spi.ID)+"."+string(f), yieldAll([]*spi.Document{d}))
+		return out.finish(err)
 	}
 }
 
-func (a *API) export(w http.ResponseWriter, r *http.Request, f Format, name string, docs iter.Seq2[*spi.Document, error]) error {
-	out := newDownload(w, contentType(f), name)
+// captureHead is above the header of a capture file: what is written before the first packet.
+const captureHead = 4096
+
+// export writes the capture and a line about it to the log.
+func (a *API) export(r *http.Request, out *download, f Format, docs iter.Seq2[*spi.Document, error]) (ExportStats, error) {
 	stats, err := a.Packets.Export(r.Context(), out, f, docs)
-	a.Log.InfoContext(r.Context(), "export", "format", string(f), "sessions", stats.Sessions, "packets", stats.Packets, "bytes", stats.Bytes,
-		"gone", stats.Gone, "other_link_type", stats.OtherLinkType, "ranges", stats.Ranges, "range_bytes", stats.RangeBytes, "error", err)
-	return out.finish(err)
+	attrs := []any{"format", string(f), "sessions", stats.Sessions, "packets", stats.Packets, "bytes", stats.Bytes,
+		"gone", stats.Gone, "other_link_type", stats.OtherLinkType, "ranges", stats.Ranges, "range_bytes", stats.RangeBytes}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
+	a.Log.InfoContext(r.Context(), "export", attrs...)
+	return stats, err
 }

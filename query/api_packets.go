@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -278,10 +277,11 @@ func hexDump(b []byte, offsets bool) string {
 				out.WriteString("   ")
 			}
 		}
-		text := []byte(printable(line))
-		for i, c := range text {
-			if c == '\n' || c == '\t' || c >= utf8.RuneSelf {
-				text[i] = '.'
+		text := make([]byte, len(line))
+		for i, c := range line {
+			text[i] = '.'
+			if c >= ' ' && c < 0x7f {
+				text[i] = c
 			}
 		}
 		out.WriteString(" " + string(text) + "\n")

@@ -110,6 +110,8 @@ type download struct {
 	contentType string
 	filename    string
 	started     bool
+	hold        int    // so many bytes are held back before the first goes out
+	held        []byte // what is held back
 }
 
 // stallAfter is how long a client of an export may read nothing.
@@ -135,7 +137,29 @@ func (d *download) start() {
 
 // Write implements [io.Writer].
 func (d *download) Write(b []byte) (int, error) {
+	if !d.started && len(d.held)+len(b) < d.hold {
+		d.held = append(d.held, b...)
+		return len(b), nil
+	}
+	if err := d.release(); err != nil {
+		return 0, err
+	}
+	return d.send(b)
+}
+
+// release sends what is held back.
+func (d *download) release() error {
+	held := d.held
+	d.held, d.hold = nil, 0
 	d.start()
+	if len(held) == 0 {
+		return nil
+	}
+	_, err := d.send(held)
+	return err
+}
+
+func (d *download) send(b []byte) (int, error) {
 	// A server without deadlines (in tests) does not support them, and needs none.
 	_ = d.control.SetWriteDeadline(time.Now().Add(stallAfter))
 	return d.w.Write(b)
@@ -151,12 +175,14 @@ func (d *download) Flush() {
 // finish ends the download. After the first byte an error can only be told by breaking the connection off: a
 // capture cut short must not look whole.
 func (d *download) finish(err error) error {
-	if err == nil {
-		d.start()
-		return nil
-	}
-	if !d.started {
+	if err != nil && !d.started {
 		return err
+	}
+	if err == nil {
+		err = d.release()
+	}
+	if err == nil {
+		return nil
 	}
 	panic(http.ErrAbortHandler)
 }
