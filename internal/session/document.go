@@ -67,7 +67,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	w.str(spi.Lane, b.cfg.Lane)
 	w.str(spi.FilePath, b.cfg.File)
 	w.int(spi.SegmentCount, int64(f.segments))
-	writeTimes(w, first, f.newest)
+	writeTimes(w, first, f.newest, b.cfg.Reference)
 	blind := b.cfg.Reference && f.kind == kindTCP && !f.tcp.haveSyn && !f.tcp.haveSynAck
 	writeCounts(w, f, blind)
 	b.writeEnds(w, f)
@@ -133,13 +133,15 @@ func (w writer) str(f spi.FieldID, s string) {
 
 // writeTimes writes the times of the first packet and of the one that came last,
 // which is the earlier one where the capture's clock went back.
-func writeTimes(w writer, firstNanos, lastNanos int64) {
+func writeTimes(w writer, firstNanos, lastNanos int64, reference bool) {
 	first, last := floorMillis(firstNanos), floorMillis(lastNanos)
 	w.int(spi.FirstPacket, first)
 	w.int(spi.LastPacket, last)
 	w.int(spi.Length, max(last-first, first-last))
-	w.int(spi.PacketRangeGTE, min(first, last))
-	w.int(spi.PacketRangeLTE, max(first, last))
+	if reference { // it repeats the two times, at four bytes a session on disk
+		w.int(spi.PacketRangeGTE, min(first, last))
+		w.int(spi.PacketRangeLTE, max(first, last))
+	}
 }
 
 // floorMillis returns the ms of a time in ns, cut to whole ones, before 1970 too.
