@@ -225,6 +225,9 @@ func (r *importRun) readFile(ctx context.Context, src *openInput, file *FileResu
 			return
 		default:
 			file.Packets++
+			if rec.Comment != "" {
+				file.Comments++
+			}
 			file.Bytes += uint64(rec.WireLen) //nolint:gosec // not negative
 		}
 	}

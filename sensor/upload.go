@@ -171,7 +171,7 @@ func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) 
 		return sum, false, fmt.Errorf("compare with what is stored: %w", err)
 	}
 	if old.ContentSum() != sum.ContentSum || old.Meta().File != j.meta.File {
-		return sum, false, fmt.Errorf("chunk %q is stored already with other packets: %d of %s, and now %d of %s: was the file changed, or imported with other chunk settings?",
+		return sum, false, fmt.Errorf("chunk %q is stored already with other packets: %d of %s, and now %d of %s: was the file changed, or imported with other chunk settings? Under another name it is a file of its own",
 			sum.Key, old.Meta().Packets, old.Meta().File, sum.Meta.Packets, j.meta.File)
 	}
 	sum.SizeBytes = old.SizeBytes()
