@@ -115,7 +115,9 @@ func (t *texts) at(i int) string {
 }
 
 // stringOf returns the bytes as text without copying them. They must not change any more.
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func stringOf(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: b is not written again, as said above
+}
 
 // decodeDeltaLength decodes n DELTA_LENGTH_BYTE_ARRAY values, which must fill b. It keeps b.
 // The lengths are decoded over lengths[:0], which is returned.

@@ -326,7 +326,7 @@ func (c *chunkMeta) parseMeta(r *thriftReader) {
 		case id == 2 && typ == thriftList:
 			r.each(typ, thriftI32, func(int, int) {
 				switch format.Encoding(r.int()) { //nolint:gosec // G115: compared
-				case format.RLEDictionary, format.PlainDictionary:
+				case format.RLEDictionary, format.PlainDictionary: //nolint:staticcheck // SA1019: older writers still use it
 					seenDict = true
 				case format.RLE, format.BitPacked:
 				default:

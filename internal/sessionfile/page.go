@@ -348,7 +348,7 @@ func (p *Page) decodeValues(encoding format.Encoding, dict *Dict, body []byte, s
 		return nil
 	}
 	switch {
-	case (encoding == format.RLEDictionary || encoding == format.PlainDictionary) && dict != nil:
+	case (encoding == format.RLEDictionary || encoding == format.PlainDictionary) && dict != nil: //nolint:staticcheck // SA1019: older writers still use it
 		if len(body) == 0 || dict.n == 0 {
 			return fmt.Errorf("indexes without a bit width or a dictionary")
 		}

@@ -3,6 +3,7 @@ package sessionfile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -264,7 +265,7 @@ func TestParquetGoReads(t *testing.T) {
 	for {
 		k, err := rows.Read(buf)
 		n += k
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

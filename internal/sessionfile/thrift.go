@@ -175,7 +175,7 @@ func (r *thriftReader) each(typ, want byte, fn func(i, n int)) {
 	}
 	n, elem := r.list()
 	for i := 0; i < n && r.err == nil; i++ {
-		if elem != want && !(want == thriftTrue && elem == thriftFalse) {
+		if elem != want && (want != thriftTrue || elem != thriftFalse) {
 			r.skipElem(elem, 0)
 			continue
 		}
