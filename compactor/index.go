@@ -147,12 +147,12 @@ func (x *indexer) work(ctx context.Context) {
 	at := -1
 	pause := time.Hour
 	for i := range x.queue {
-		if wait := time.Until(x.queue[i].after); wait <= 0 {
+		wait := time.Until(x.queue[i].after)
+		if wait <= 0 {
 			at = i
 			break
-		} else {
-			pause = min(pause, wait)
 		}
+		pause = min(pause, wait)
 	}
 	if at < 0 {
 		wake := x.wake

@@ -424,14 +424,14 @@ func (l *lane) flushQuiet(ctx context.Context) error {
 }
 
 // takeIndexed takes the Parquet files off the checkpoint that Elasticsearch has meanwhile.
-func (l *lane) takeIndexed() (any bool) {
+func (l *lane) takeIndexed() (taken bool) {
 	for _, file := range l.indexed.take() {
 		if i := slices.Index(l.cp.Unindexed, file); i >= 0 {
 			l.cp.Unindexed = slices.Delete(l.cp.Unindexed, i, i+1)
-			any = true
+			taken = true
 		}
 	}
-	return any
+	return taken
 }
 
 // forgetIndexed stores a checkpoint that lists fewer files to index.
