@@ -61,10 +61,9 @@ func newArchive(t testing.TB) *archive {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := archiveStart
 	for lane := range 2 {
 		link := uint32(1 + lane*100) // Ethernet, raw IP
-		at = archiveStart + int64(lane)*137
+		at := archiveStart + int64(lane)*137
 		for sequence := range uint64(3) {
 			builder.Reset()
 			keys := map[packet.Key]int{}
