@@ -25,7 +25,7 @@ func DefaultConfig() Config {
 	return Config{
 		Interval:   5 * time.Second,
 		Lanes:      runtime.GOMAXPROCS(0),
-		BatchBytes: 512 << 20,
+		BatchBytes: 1 << 30,
 		BatchDelay: time.Minute,
 		LaneQuiet:  15 * time.Minute,
 		LeaseTTL:   30 * time.Second,

@@ -62,7 +62,8 @@ type encodedChunk struct {
 }
 
 func newChunkEncoder() (*chunkEncoder, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	// Hashes and ids in hexadecimal have no matches, and yet half of them is redundant: their letters are coded too.
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithAllLitEntropyCompression(true), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, err
 	}
@@ -311,15 +312,7 @@ func (e *chunkEncoder) chooseInts(ints []int64) values {
 		}
 	}
 	if len(e.dict) > len(ints)/4+8 {
-		return values{
-			encoding: format.DeltaBinaryPacked,
-			appendPage: func(body []byte, from, to int) []byte {
-				return appendDelta(body, ints[from:to])
-			},
-			bounds: func(from, to int) (lo, hi []byte) {
-				return plainInt(slices.Min(ints[from:to])), plainInt(slices.Max(ints[from:to]))
-			},
-		}
+		return e.distinctInts(ints)
 	}
 	slices.Sort(e.dict)
 	var body []byte
@@ -335,6 +328,32 @@ func (e *chunkEncoder) chooseInts(ints []int64) values {
 		e.indexes = append(e.indexes, index)
 	}
 	return e.dictionary(false, body, len(e.dict), func(i uint32) []byte { return plainInt(e.dict[i]) })
+}
+
+// distinctInts takes for numbers that seldom repeat what makes the first page smaller: differences, bit-packed, for times
+// and positions; plain ones for counters, most of which are small and some large, so that their high bytes compress.
+func (e *chunkEncoder) distinctInts(ints []int64) values {
+	v := values{
+		encoding: format.DeltaBinaryPacked,
+		appendPage: func(body []byte, from, to int) []byte {
+			return appendDelta(body, ints[from:to])
+		},
+		bounds: func(from, to int) (lo, hi []byte) {
+			return plainInt(slices.Min(ints[from:to])), plainInt(slices.Max(ints[from:to]))
+		},
+	}
+	first := ints[:min(len(ints), pageRows)]
+	e.body = appendDelta(e.body[:0], first)
+	e.packed = e.zstd.EncodeAll(e.body, e.packed[:0])
+	size := len(e.packed)
+	e.body = appendPlainInts(e.body[:0], first)
+	if e.packed = e.zstd.EncodeAll(e.body, e.packed[:0]); len(e.packed) < size {
+		v.encoding = format.Plain
+		v.appendPage = func(body []byte, from, to int) []byte {
+			return appendPlainInts(body, ints[from:to])
+		}
+	}
+	return v
 }
 
 func (e *chunkEncoder) chooseStrings(b *columnBuffer) values {
@@ -422,6 +441,13 @@ func (e *chunkEncoder) dictionary(text bool, body []byte, n int, at func(uint32)
 }
 
 func plainInt(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) } //nolint:gosec // G115: the bits
+
+func appendPlainInts(body []byte, ints []int64) []byte {
+	for _, v := range ints {
+		body = binary.LittleEndian.AppendUint64(body, uint64(v)) //nolint:gosec // G115: the bits
+	}
+	return body
+}
 
 // appendDelta appends DELTA_BINARY_PACKED values; parquet-go's encoder writes to a buffer of its own.
 func appendDelta(body []byte, ints []int64) []byte {
