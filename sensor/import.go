@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,7 +66,7 @@ func NewImporter(store objstore.Store, cfg ImportConfig, opts ImportOptions) (*I
 
 // Import imports files, folders with all that is in them, and "-", each file as
 // lanes of its own. It goes on after a file that cannot be read, and stops when
-// the store fails or ctx ends.
+// the store fails or ctx ends. What came in from "-" by then is still stored.
 //
 // The result tells of every file that was begun, also with an error. The error is
 // that of the store, or says how many files have damage in the middle or could not be read; a file
@@ -89,7 +90,11 @@ func (im *Importer) run(ctx context.Context, paths []string, series bool) (res I
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("import: %w", err)
 	}
-	up := newUploader(ctx, im)
+	upCtx := ctx
+	if slices.ContainsFunc(inputs, func(in input) bool { return in.path == Stdin }) {
+		upCtx = context.WithoutCancel(ctx) // what came from a pipe is stored in any case
+	}
+	up := newUploader(upCtx, im)
 	r := importRun{im: im, up: up, memory: im.cfg.openBytes(), progress: ImportProgress{Files: len(inputs)}}
 	for _, in := range inputs {
 		if r.progress.TotalBytes += in.size; in.size < 0 {
@@ -101,12 +106,15 @@ func (im *Importer) run(ctx context.Context, paths []string, series bool) (res I
 		r.progress.Path, r.progress.File = in.path, i+1
 		file := &FileResult{Path: in.path}
 		r.results = append(r.results, file)
-		r.importFile(up.ctx, in, file, !series || i == len(inputs)-1)
-		if up.ctx.Err() != nil || series && file.Err != nil { // what follows a gap is another series
+		r.importFile(ctx, in, file, !series || i == len(inputs)-1)
+		if ctx.Err() != nil || up.ctx.Err() != nil || series && file.Err != nil { // what follows a gap is another series
 			break
 		}
 	}
 	err = up.wait()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	for _, f := range r.results {
 		res.Files = append(res.Files, *f)
 	}
@@ -141,7 +149,19 @@ type laneKey struct {
 // importFile reads one file; last says that its lanes end with it. What goes
 // wrong with the file is in the result, what goes wrong with the store in the uploader.
 func (r *importRun) importFile(ctx context.Context, in input, file *FileResult, last bool) {
-	src, err := in.open(ctx, r.im.opts.Stdin)
+	stdin := r.im.opts.Stdin
+	if in.path == Stdin && stdin != nil {
+		reading, end := context.WithCancel(ctx)
+		defer end()
+		stdin = newInterruptible(reading, stdin)
+		ctx = r.up.ctx
+	} else {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(r.up.ctx, func() { cancel(context.Cause(r.up.ctx)) })()
+	}
+	src, err := in.open(ctx, stdin)
 	switch {
 	case err == nil:
 		if r.numbers == nil {

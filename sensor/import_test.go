@@ -564,6 +564,36 @@ func TestImportCancelled(t *testing.T) {
 	}
 }
 
+// TestImportStdinInterrupted checks that what came from a pipe is stored when the
+// import is stopped while it waits for more, and that it does stop.
+func TestImportStdinInterrupted(t *testing.T) {
+	packets := makePackets(3000, 700, time.Millisecond)
+	for _, n := range []int{1, 100, len(packets)} {
+		in, out := io.Pipe()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := newStore(t)
+		errStop := errors.New("stop")
+		go func() {
+			b := pcap(packets[:n])
+			if _, err := out.Write(append(b, 1, 2, 3)); err != nil { // and the beginning of the next record
+				t.Error(err)
+			}
+			time.Sleep(50 * time.Millisecond) // the last bytes are on their way from the pipe to the importer
+			cancel(errStop)
+		}()
+		im := newImporter(t, s, smallConfig(), ImportOptions{Stdin: in})
+		res, err := im.Import(ctx, []string{Stdin})
+		if !errors.Is(err, errStop) || len(res.Files) != 1 || res.Files[0].Packets == 0 {
+			t.Fatalf("interrupted import: %+v, %v", res, err)
+		}
+		lanes, _ := stored(t, s)
+		checkLane(t, onlyLane(t, lanes), packets[:res.Files[0].Packets], 0)
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // stopAfter ends the run after so many objects.
 type stopAfter struct {
 	objstore.Store
