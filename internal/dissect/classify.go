@@ -17,9 +17,6 @@ func marks() []Protocol {
 		{"bittorrent", Matcher{On: UDP, Bytes: "d1:rd2:id20:"}},                                                                                                          // BEP 5, an answer
 		{"bittorrent", Matcher{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16}},                                                                          // BEP 15
 		{"smb", Matcher{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")}},                                                                           // MS-SMB, MS-SMB2 2.1
-		{"mysql", Matcher{On: TCP, Offset: 3, Bytes: "\x00\x0a", MinLen: 16, Func: mysqlGreeting}},                                                                       // MySQL internals, HandshakeV10
-		{"postgresql", Matcher{On: TCP, Offset: 4, Bytes: "\x00\x03\x00\x00", Func: lengthBE32}},                                                                         // PostgreSQL 16, 55.7 StartupMessage
-		{"postgresql", Matcher{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x2f"}},                                                                                      // SSLRequest
 		{"redis", Matcher{On: TCP, Bytes: "*", MinLen: 6, Func: redisArray}},                                                                                             // RESP
 		{"redis", Matcher{On: TCP, Bytes: "+PONG\r\n"}},                                                                                                                  //
 		{"mongo", Matcher{On: TCP, Offset: 12, Bytes: "\xdd\x07\x00\x00", Func: lengthLE32}},                                                                             // MongoDB wire protocol, OP_MSG
@@ -31,10 +28,7 @@ func marks() []Protocol {
 		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                                                                                                                      // NATS client protocol
 		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}},                                                                                                    // STOMP 1.2
 		{"amqp", Matcher{On: TCP, Bytes: "AMQP"}},                                                                                                                        // AMQP 1.0, 2.2
-		{"mqtt", Matcher{On: TCP, Bytes: "\x10", Func: at(2, "\x00\x04MQTT", "\x00\x06MQIsdp")}},                                                                         // MQTT 3.1.1, 3.1
-		{"mqtt", Matcher{On: TCP, Bytes: "\x10", Func: at(3, "\x00\x04MQTT", "\x00\x06MQIsdp")}},                                                                         // with two bytes of length
 		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}},                          // RFC 7252
-		{"rdp", Matcher{On: TCP, Bytes: "\x03\x00", Func: at(5, "\xe0\x00\x00", "\xd0\x00\x00")}},                                                                        // MS-RDPBCGR 2.2.1.1
 		{"vnc", Matcher{On: TCP, Bytes: "RFB 00"}},                                                                                                                       // RFC 6143
 		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                            // X Window System Protocol, little endian
 		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                            // big endian
@@ -42,23 +36,17 @@ func marks() []Protocol {
 		{"sip", Matcher{On: TCP, MinLen: 12, Func: sipStart}},                                                                                                            //
 		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
-		{"ftp", Matcher{On: TCP, Port: 21, Func: prefixes("220 ", "220-", "USER ")}},                                                                               // RFC 959
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}}, // RFC 854
 		{"pop3", Matcher{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(110) || bytes.Contains(b, []byte("POP")) }}},       // RFC 1939
 		{"imap", Matcher{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},     // RFC 9051
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                      // RFC 3977
-		{"irc", Matcher{On: TCP, Func: prefixes("NICK ", ":irc.", "CAP LS", "CAP REQ")}},                                                                           // RFC 1459, IRCv3
-		{"irc", Matcher{On: TCP, Bytes: "USER ", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte(" :")) }}},
-		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}}, // RFC 6120
-		{"ldap", Matcher{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage}},                                                                        // RFC 4511
-		{"krb5", Matcher{On: UDP, Port: 88, MinLen: 10, Func: krbMessage}},                                                                          // RFC 4120
+		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                // RFC 6120
+		{"krb5", Matcher{On: UDP, Port: 88, MinLen: 10, Func: krbMessage}},                                                                                         // RFC 4120
 		{"krb5", Matcher{On: TCP, Port: 88, MinLen: 14, Func: func(s *Session, d Dir, b []byte) bool { return krbMessage(s, d, b[4:]) }}},
-		{"snmp", Matcher{On: UDP, Bytes: "0", MinLen: 10, Func: snmpMessage}},                                                                                                              // RFC 1157, 3416
 		{"tds", Matcher{On: TCP, Bytes: "\x12\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                                       // MS-TDS 2.2.6.5 PRELOGIN
 		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                                       // LOGIN7
 		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                                    // TDS 5 login, 512 bytes
 		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                           // TNS connect
-		{"bgp", Matcher{On: TCP, Bytes: "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", MinLen: 19}},                                                                   // RFC 4271
 		{"modbus", Matcher{On: TCP, Port: 502, Offset: 2, Bytes: "\x00\x00", MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[4:])) >= 2 }}}, // Modbus messaging on TCP/IP 1.0b
 		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                          // IEEE 1815
 		{"dnp3", Matcher{On: UDP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                          //
@@ -68,8 +56,6 @@ func marks() []Protocol {
 		{"enip", Matcher{On: UDP, Port: 44818, MinLen: 24}},                                                                                                                                //
 		{"opcua", Matcher{On: TCP, Func: prefixes("HELF", "ACKF", "OPNF", "ERRF", "RHEF")}},                                                                                                // OPC 10000-6, 7.1.2
 		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                                 // IEC 60870-5-104
-		{"stun", Matcher{On: UDP, Offset: 4, Bytes: "\x21\x12\xa4\x42", MinLen: 20, Func: stunHeader}},                                                                                     // RFC 8489
-		{"stun", Matcher{On: TCP, Offset: 4, Bytes: "\x21\x12\xa4\x42", MinLen: 20, Func: stunHeader}},                                                                                     //
 		{"quic", Matcher{On: UDP, MinLen: 20, Func: quicLong}},                                                                                                                             // RFC 9000 section 17.2
 		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                                    // RFC 6347
 		{"isakmp", Matcher{On: UDP, Port: 500, MinLen: 28, Func: isakmpHeader}},                                                                                                            // RFC 7296
@@ -78,9 +64,6 @@ func marks() []Protocol {
 		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                                     // 5.4.3
 		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},                       // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
-		{"radius", Matcher{On: UDP, MinLen: 20, Func: func(s *Session, _ Dir, b []byte) bool {
-			return (s.OnPort(1812) || s.OnPort(1813) || s.OnPort(1645) || s.OnPort(1646)) && int(binary.BigEndian.Uint16(b[2:])) <= len(b) && b[0] > 0 && b[0] < 51
-		}}}, // RFC 2865
 		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},                        // RFC 8907
 		{"diameter", Matcher{On: TCP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                             // RFC 6733
 		{"diameter", Matcher{On: SCTP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                            //
@@ -218,9 +201,10 @@ func krbMessage(_ *Session, _ Dir, b []byte) bool {
 	return head > 0 && (b[0] >= 0x6a && b[0] <= 0x6f || b[0] == 0x7e) && len(b) > head && b[head] == 0x30
 }
 
-func snmpMessage(_ *Session, _ Dir, b []byte) bool {
+func snmpMessage(s *Session, _ Dir, b []byte) bool {
 	size, head := berLength(b)
-	return head > 0 && head+size == len(b) && len(b) > head+3 && b[head] == 2 && b[head+1] == 1 && b[head+2] <= 3 && (b[head+3] == 4 || b[head+3] == 0x30)
+	whole := head+size == len(b) || s.OnPort(161) || s.OnPort(162)
+	return head > 0 && whole && len(b) > head+3 && b[head] == 2 && b[head+1] == 1 && b[head+2] <= 3 && (b[head+3] == 4 || b[head+3] == 0x30)
 }
 
 func tdsLength(_ *Session, _ Dir, b []byte) bool {

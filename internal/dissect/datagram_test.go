@@ -1,0 +1,88 @@
+package dissect
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestOSPF(t *testing.T) {
+	s := newTestSession(New(), IP, 0, 0)
+	s.Datagram(Client, 89, []byte("\x02\x01\x00\x2c\x0a\x00\x00\x01\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	wantStrings(t, s, "ospf.msgType", "Hello")
+	wantStrings(t, s, "ospf.routerId", "10.0.0.1")
+	wantStrings(t, s, "ospf.areaId", "0.0.0.5")
+	wantStrings(t, s, "tags", "ospf:auth-null")
+	wantStrings(t, s, "protocol", "ospf")
+}
+
+// TestRADIUS reads the example of RFC 2865 section 7.1.
+func TestRADIUS(t *testing.T) {
+	s := newTestSession(New(), UDP, 40000, 1812)
+	s.Datagram(Client, 0, fromHex(t, "01000038"+"0f403f9473978057bd83d5cb98f4227a"+"01066e656d6f"+"02120dbe708d93d413ce3196e43f782a0aee"+"0406c0a80110"+"050600000003"))
+	s.Datagram(Server, 0, fromHex(t, "02000026"+"86fe220e7624ba2a1005f6bf9b55e0b2"+"060600000001"+"0f0600000000"+"0e06c0a80103"))
+	wantStrings(t, s, "radius.msgType", "access-request", "access-accept")
+	wantStrings(t, s, "radius.user", "nemo")
+	wantStrings(t, s, "radius.nasIp", "192.168.1.16")
+	wantStrings(t, s, "protocol", "radius")
+}
+
+func TestSNMP(t *testing.T) {
+	set := New()
+	s := newTestSession(set, UDP, 40000, 161)
+	s.Datagram(Client, 0, fromHex(t, "302602010104067075626c6963a019020101020100020100300e300c06082b060102010105000500"))
+	wantStrings(t, s, "snmp.community", "public")
+	wantStrings(t, s, "snmp.type", "GetRequest")
+	wantStrings(t, s, "snmp.variable", "1.3.6.1.2.1.1.5.0")
+	wantStrings(t, s, "protocol", "snmp")
+	user := ber(0x30, ber(4, "\x80\x00\x01\x02\x03"), ber(2, "\x01"), ber(2, "\x00"), ber(4, "me"), ber(4), ber(4))
+	bulk := ber(0xa5, ber(2, "\x01"), ber(2, "\x02"), ber(2, "\x0a"), ber(0x30, ber(0x30, ber(6, "\x2b\x06"), ber(5))))
+	v3 := newTestSession(set, UDP, 40000, 161) // RFC 3412 section 6, RFC 3414 section 2.4
+	v3.Datagram(Client, 0, []byte(ber(0x30, ber(2, "\x03"), ber(0x30, ber(2, "\x01"), ber(2, "\x05\xdc"), ber(4, "\x00"), ber(2, "\x03")), ber(4, user), ber(0x30, ber(4), ber(4), bulk))))
+	wantStrings(t, v3, "snmp.secLevel", "noAuthNoPriv")
+	wantStrings(t, v3, "snmp.engineId", "8000010203")
+	wantStrings(t, v3, "snmp.type", "GetBulkRequest")
+	wantStrings(t, v3, "snmp.error")
+	wantStrings(t, v3, "snmp.variable", "1.3.6")
+	wantStrings(t, v3, "user", "me")
+}
+
+// ber returns a BER element with the parts, of less than 128 bytes, as content.
+func ber(tag byte, parts ...string) string {
+	content := strings.Join(parts, "")
+	return string([]byte{tag, byte(len(content))}) + content
+}
+
+// TestSTUN reads the sample request and response of RFC 5769 sections 2.1 and 2.2.
+func TestSTUN(t *testing.T) {
+	s := newTestSession(New(), UDP, 40000, 3478)
+	s.Src = netip.MustParseAddr("10.0.0.1")
+	s.Datagram(Client, 0, fromHex(t, "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b151263b36000600096576746a3a68367659202020000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf"))
+	s.Datagram(Server, 0, fromHex(t, "0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643000800142b91f599fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96"))
+	wantStrings(t, s, "stun.type", "Binding Request", "Binding Response")
+	wantStrings(t, s, "stun.software", "STUN test client", "test vector")
+	wantStrings(t, s, "stun.username", "evtj:h6vY")
+	wantStrings(t, s, "stun.xorMappedIp", "192.0.2.1")
+	wantStrings(t, s, "stun.attributes", "ICE-CONTROLLED")
+	wantStrings(t, s, "tags", "stun:nat-discovered")
+	f, _ := s.Doc.Registry().ByPath("stun.xorMappedPort")
+	if got, _ := s.Doc.Int(f.ID); got != 32853 {
+		t.Errorf("mapped port: got %d, want 32853", got)
+	}
+}
+
+func TestBER(t *testing.T) {
+	for hex, want := range map[string]string{
+		"2b060102010105": "1.3.6.1.2.1.1.5", "2a864886f70d": "1.2.840.113549", "883703": "2.999.3", "01": "0.1", "": "", "2b86": "",
+		"2bffffffffffffffffffff7f": "",
+	} {
+		if got := berOID(fromHex(t, hex)); got != want {
+			t.Errorf("%s: got %q, want %q", hex, got, want)
+		}
+	}
+	for _, bad := range []string{"", "30", "3085ffffffffff", "3080"} {
+		if _, _, _, ok := berNext(fromHex(t, bad)); ok {
+			t.Errorf("%s is taken for an element", bad)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package dissect
+
+import (
+	"bytes"
+
+	"wirelake/internal/spi"
+)
+
+// irc reads the names and channels of Internet Relay Chat (RFC 1459).
+type irc struct {
+	Base
+	nick, channel spi.FieldID
+}
+
+const ircMaxLine = 8192 + 512 // with IRCv3's tags
+
+func newIRC(r *spi.Registry) Protocol {
+	p := &irc{
+		nick:    r.Declare(spi.Field{Path: "irc.nick", Type: spi.Term, List: true, Exprs: []string{"irc.nick"}, Hot: true, Name: "Nickname", Help: "nicknames taken"}),
+		channel: r.Declare(spi.Field{Path: "irc.channel", Type: spi.Term, List: true, Exprs: []string{"irc.channel"}, Hot: true, Name: "Channel", Help: "channels joined"}),
+	}
+	return Protocol{
+		Name: "irc",
+		Matchers: []Matcher{
+			{On: TCP, Func: prefixes("NICK ", ":irc.", "CAP LS", "CAP REQ")},
+			{On: TCP, Bytes: "USER ", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte(" :")) }},
+		},
+		New: func(*Session) Parser { return p },
+	}
+}
+
+// Parse implements Parser. p has no state, and is shared by all sessions.
+func (p *irc) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if dir == Server {
+		return len(b), DirDone
+	}
+	n := 0
+	for {
+		line, used := nextLine(b[n:])
+		if used == 0 {
+			if len(b)-n > ircMaxLine {
+				return n, Done
+			}
+			return n, More
+		}
+		n += used
+		command, arg, _ := bytes.Cut(line, []byte(" "))
+		arg, _, _ = bytes.Cut(bytes.TrimSpace(arg), []byte(" "))
+		arg = bytes.TrimPrefix(arg, []byte(":"))
+		if len(arg) == 0 {
+			continue
+		}
+		switch {
+		case bytes.EqualFold(command, []byte("NICK")):
+			s.Doc.AddBytes(p.nick, arg)
+		case bytes.EqualFold(command, []byte("JOIN")):
+			s.Doc.AddBytes(p.channel, arg)
+		}
+	}
+}
+
+// Gap implements Parser: lines begin anew behind a gap.
+func (p *irc) Gap(*Session, Dir, int) Status { return More }

@@ -1,0 +1,106 @@
+package dissect
+
+import "wirelake/internal/spi"
+
+// ldap reads the binds of LDAP (RFC 4511), and hands over to TLS after StartTLS.
+type ldap struct {
+	Base
+	f        *ldapFields
+	startTLS bool
+}
+
+type ldapFields struct {
+	authType, bindName spi.FieldID
+}
+
+const (
+	ldapStartTLS   = "1.3.6.1.4.1.1466.20037"
+	ldapMaxMessage = 512 << 10
+)
+
+func newLDAP(r *spi.Registry) Protocol {
+	f := &ldapFields{
+		authType: r.Declare(spi.Field{Path: "ldap.authtype", Type: spi.Term, List: true, Exprs: []string{"ldap.authtype"}, Name: "Authentication", Help: "authentication choices of binds"}),
+		bindName: r.Declare(spi.Field{Path: "ldap.bindname", Type: spi.Term, List: true, Exprs: []string{"ldap.bindname"}, Hot: true, Name: "Bind name", Help: "names of binds"}),
+	}
+	return Protocol{
+		Name:     "ldap",
+		Matchers: []Matcher{{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage}},
+		New:      func(*Session) Parser { return &ldap{f: f} },
+	}
+}
+
+// Parse implements Parser.
+func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
+	n := 0
+	for len(b)-n >= 2 {
+		size, head := berLength(b[n:])
+		if b[n] != 0x30 || head > 0 && size > ldapMaxMessage || head == 0 && len(b)-n >= 6 {
+			return n, Done // not LDAP, or a SASL layer began
+		}
+		if head == 0 || len(b)-n < head+size {
+			break
+		}
+		message := b[n+head : n+head+size]
+		n += head + size
+		_, _, op, ok := berNext(message) // the message id
+		if !ok {
+			return n, Done
+		}
+		tag, body, _, ok := berNext(op)
+		if !ok {
+			continue
+		}
+		switch tag {
+		case 0x60:
+			p.bind(s, body)
+		case 0x77: // extended request
+			if t, oid, _, ok := berNext(body); ok && t == 0x80 && string(oid) == ldapStartTLS {
+				p.startTLS = true
+			}
+		case 0x78: // extended response
+			if _, code, _, ok := berNext(body); ok && p.startTLS && len(code) == 1 && code[0] == 0 {
+				s.Handover("tls")
+				return n, Done
+			}
+		}
+	}
+	return n, More
+}
+
+// bind reads a bind request (RFC 4511 section 4.2).
+func (p *ldap) bind(s *Session, b []byte) {
+	_, _, b, ok := berNext(b) // version
+	if !ok {
+		return
+	}
+	_, name, b, ok := berNext(b)
+	if !ok {
+		return
+	}
+	if len(name) == 0 {
+		s.Doc.AddString(p.f.bindName, "<ROOT>")
+	} else {
+		s.Doc.AddBytes(p.f.bindName, name)
+	}
+	tag, v, _, ok := berNext(b)
+	if !ok {
+		return
+	}
+	switch tag {
+	case 0x80:
+		if len(v) == 0 {
+			s.Doc.AddString(p.f.authType, "none")
+		} else {
+			s.Doc.AddString(p.f.authType, "simple")
+		}
+	case 0xa3:
+		s.Doc.AddString(p.f.authType, "sasl")
+	case 0x89: // Microsoft's (MS-ADTS 5.1.1.1.3)
+		s.Doc.AddString(p.f.authType, "ntlmsspDiscovery")
+	case 0x8a:
+		s.Doc.AddString(p.f.authType, "ntlmsspNegotiate")
+	case 0x8b:
+		s.Doc.AddString(p.f.authType, "ntlmsspAuth")
+	}
+}

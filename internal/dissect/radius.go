@@ -1,0 +1,116 @@
+package dissect
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+
+	"wirelake/internal/spi"
+)
+
+// radius reads RADIUS (RFC 2865, 2866, 2868, 5176): packet types and the attributes that say who
+// asked for access from where.
+type radius struct {
+	Base
+	msgType, user, mac, framedIP, nasIP, nasPort, endpointIP spi.FieldID
+}
+
+const radiusHeader = 20
+
+func newRADIUS(r *spi.Registry) Protocol {
+	ip := func(path, expr, name, help string) spi.FieldID {
+		return r.Declare(spi.Field{Path: path, Type: spi.IP, List: true, Exprs: []string{expr}, Hot: true, Name: name, Help: help})
+	}
+	p := &radius{
+		msgType:    r.Declare(spi.Field{Path: "radius.msgType", Type: spi.LoTerm, List: true, Exprs: []string{"radius.msgType"}, Name: "Type", Help: "packet types by name"}),
+		user:       r.Declare(spi.Field{Path: "radius.user", Type: spi.Term, List: true, Exprs: []string{"radius.user"}, Hot: true, Name: "User", Help: "user names"}),
+		mac:        r.Declare(spi.Field{Path: "radius.mac", Type: spi.LoTerm, List: true, Exprs: []string{"radius.mac"}, Name: "MAC", Help: "MAC addresses of calling stations"}),
+		framedIP:   ip("radius.framedIp", "radius.framed-ip", "Framed IP", "addresses given to users"),
+		nasIP:      ip("radius.nasIp", "radius.nasIp", "NAS IP", "addresses of access servers"),
+		nasPort:    r.Declare(spi.Field{Path: "radius.nasPort", Type: spi.Integer, List: true, Exprs: []string{"radius.nasPort"}, Name: "NAS port", Help: "ports of access servers"}),
+		endpointIP: ip("radius.endpointIp", "radius.endpoint-ip", "Endpoint IP", "addresses of tunnel end points"),
+	}
+	return Protocol{
+		Name: "radius",
+		Matchers: []Matcher{{On: UDP, MinLen: radiusHeader, Func: func(s *Session, _ Dir, b []byte) bool {
+			return radiusPorts(s) && radiusType(b[0]) != "" && binary.BigEndian.Uint16(b[2:]) >= radiusHeader
+		}}},
+		New: func(*Session) Parser { return p },
+	}
+}
+
+func radiusPorts(s *Session) bool {
+	for _, port := range [...]uint16{1812, 1813, 1645, 1646, 3799} {
+		if s.OnPort(port) {
+			return true
+		}
+	}
+	return false
+}
+
+func radiusType(n byte) string {
+	names := [...]string{
+		1: "access-request", 2: "access-accept", 3: "access-reject", 4: "accounting-request", 5: "accounting-response",
+		11: "access-challenge", 12: "status-server", 13: "status-client", 40: "disconnect-request", 41: "disconnect-ack",
+		42: "disconnect-nak", 43: "coa-request", 44: "coa-ack", 45: "coa-nak",
+	}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return ""
+}
+
+// Datagram implements Parser. p has no state, and is shared by all sessions.
+func (p *radius) Datagram(s *Session, _ Dir, b []byte) Status {
+	if len(b) < radiusHeader || radiusType(b[0]) == "" {
+		return More
+	}
+	s.Doc.AddString(p.msgType, radiusType(b[0]))
+	size := min(int(binary.BigEndian.Uint16(b[2:])), len(b))
+	for a := b[radiusHeader:max(size, radiusHeader)]; len(a) >= 2; {
+		n := int(a[1])
+		if n < 2 || n > len(a) {
+			return More
+		}
+		p.attribute(s, a[0], a[2:n])
+		a = a[n:]
+	}
+	return More
+}
+
+func (p *radius) attribute(s *Session, typ byte, v []byte) {
+	if len(v) == 0 {
+		return
+	}
+	switch typ {
+	case 1:
+		s.Doc.AddBytes(p.user, v)
+	case 4:
+		addIPv4(s, p.nasIP, v)
+	case 5:
+		if len(v) == 4 {
+			s.Doc.AddInt(p.nasPort, int64(binary.BigEndian.Uint32(v)))
+		}
+	case 8:
+		addIPv4(s, p.framedIP, v)
+	case 31: // any text; a MAC address by custom
+		mac := strings.NewReplacer("-", ":", ".", ":").Replace(string(v[:min(len(v), 17)]))
+		if len(mac) == 17 && strings.Count(mac, ":") == 5 {
+			s.Doc.AddString(p.mac, mac)
+		}
+	case 66: // a text, behind a tag below 0x20
+		if v[0] < 0x20 {
+			v = v[1:]
+		}
+		if a, err := netip.ParseAddr(string(v)); err == nil {
+			s.Doc.AddIP(p.endpointIP, a)
+		}
+	}
+}
+
+// addIPv4 adds an address of 4 bytes; anything else is ignored.
+func addIPv4(s *Session, f spi.FieldID, b []byte) {
+	if len(b) == 4 {
+		s.Doc.AddIP(f, netip.AddrFrom4([4]byte(b)))
+	}
+}
