@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -13,31 +15,52 @@ import (
 	"wirelake/internal/packet"
 )
 
-// capture is traffic for benchmarks: WIRELAKE_BENCH_PCAP, a pcap file of Ethernet
-// in microseconds, or else packets made here.
-func capture(tb testing.TB) (packets []testPacket, size int64) {
-	tb.Helper()
+// traffic is what is benchmarked: the packets of a capture, and their raw bytes.
+type traffic struct {
+	packets []testPacket
+	size    int64
+}
+
+// BenchmarkChunk measures on 100 MiB of mixed traffic from the generator, or on
+// WIRELAKE_BENCH_PCAP, a pcap file of Ethernet in microseconds.
+func BenchmarkChunk(b *testing.B) {
+	c := capture(b)
+	b.Run("Add", c.benchmarkAdd)
+	b.Run("Seal/workers=1", func(b *testing.B) { c.benchmarkSeal(b, 1) })
+	b.Run("Seal/workers=2", func(b *testing.B) { c.benchmarkSeal(b, 2) })
+	b.Run("Yardstick", c.benchmarkYardstick)
+	b.Run("Scan", c.benchmarkScan)
+	b.Run("Open", c.benchmarkOpen)
+	b.Run("Range", c.benchmarkRange)
+}
+
+func capture(b *testing.B) *traffic {
+	b.Helper()
 	path := os.Getenv("WIRELAKE_BENCH_PCAP")
 	if path == "" {
-		packets = mixedPackets(400, 100, 1400)
-		return packets, int64(rawSize(packets))
+		path = filepath.Join(b.TempDir(), "mixed.pcap")
+		if out, err := exec.Command("go", "run", "wirelake/testenv/gen", "-size", "100MiB", "-o", path).CombinedOutput(); err != nil {
+			b.Fatalf("generate traffic: %v\n%s", err, out)
+		}
 	}
-	b, err := os.ReadFile(path)
+	file, err := os.ReadFile(path)
 	if err != nil {
-		tb.Fatal(err)
+		b.Fatal(err)
 	}
+	c := &traffic{}
 	dec := packet.NewDecoder(1, packet.Options{})
 	var p packet.Packet
-	for rest := b[pcapHeaderBytes:]; len(rest) >= recordHeaderSize; {
+	for rest := file[pcapHeaderBytes:]; len(rest) >= recordHeaderSize; {
 		le := binary.LittleEndian
 		n := int(le.Uint32(rest[8:]))
 		data := rest[recordHeaderSize:][:n:n]
 		nanos := int64(le.Uint32(rest))*nanosPerSecond + int64(le.Uint32(rest[4:]))*1000
 		dec.Decode(data, nanos, int(le.Uint32(rest[12:])), &p)
-		packets = append(packets, testPacket{p.Key, p.Dir, nanos, int(p.WireLen), data})
+		c.packets = append(c.packets, testPacket{p.Key, p.Dir, nanos, int(p.WireLen), data})
 		rest = rest[recordHeaderSize+n:]
 	}
-	return packets, int64(rawSize(packets))
+	c.size = int64(rawSize(c.packets))
+	return c
 }
 
 func benchBuilder(tb testing.TB, workers int) *Builder {
@@ -50,24 +73,22 @@ func benchBuilder(tb testing.TB, workers int) *Builder {
 	return b
 }
 
-func BenchmarkAdd(b *testing.B) {
-	packets, size := capture(b)
+func (c *traffic) benchmarkAdd(b *testing.B) {
 	builder := benchBuilder(b, 1)
-	fill(b, builder, packets)
-	b.SetBytes(size)
+	fill(b, builder, c.packets)
+	b.SetBytes(c.size)
 	b.ReportAllocs()
 	for b.Loop() {
 		builder.Reset()
-		fill(b, builder, packets)
+		fill(b, builder, c.packets)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(packets)), "ns/packet")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(c.packets)), "ns/packet")
 }
 
-func benchmarkSeal(b *testing.B, workers int) {
-	packets, size := capture(b)
+func (c *traffic) benchmarkSeal(b *testing.B, workers int) {
 	builder := benchBuilder(b, workers)
-	fill(b, builder, packets)
-	b.SetBytes(size)
+	fill(b, builder, c.packets)
+	b.SetBytes(c.size)
 	b.ReportAllocs()
 	var sum Summary
 	var err error
@@ -77,19 +98,15 @@ func benchmarkSeal(b *testing.B, workers int) {
 		}
 	}
 	b.ReportMetric(float64(sum.IndexBytes)/float64(sum.Flows), "index-B/flow")
-	b.ReportMetric(float64(sum.SizeBytes)/float64(size), "ratio")
+	b.ReportMetric(float64(sum.SizeBytes)/float64(c.size), "ratio")
 	b.ReportMetric(float64(sum.RawFrames)/float64(sum.Frames), "raw-frames")
 }
 
-func BenchmarkSeal(b *testing.B)         { benchmarkSeal(b, 1) }
-func BenchmarkSealTwoCores(b *testing.B) { benchmarkSeal(b, 2) }
-
-// BenchmarkYardstick compresses the same bytes, in capture order, with klauspost's
+// benchmarkYardstick compresses the same bytes, in capture order, with klauspost's
 // fastest level in frames of 256 KiB on one core.
-func BenchmarkYardstick(b *testing.B) {
-	packets, size := capture(b)
-	raw := make([]byte, 0, size)
-	for _, p := range packets {
+func (c *traffic) benchmarkYardstick(b *testing.B) {
+	raw := make([]byte, 0, c.size)
+	for _, p := range c.packets {
 		var h [recordHeaderSize]byte
 		putRecordHeader(h[:], p.nanos, len(p.data), p.wireLen)
 		raw = append(append(raw, h[:]...), p.data...)
@@ -99,7 +116,7 @@ func BenchmarkYardstick(b *testing.B) {
 		b.Fatal(err)
 	}
 	var out []byte
-	b.SetBytes(size)
+	b.SetBytes(c.size)
 	for b.Loop() {
 		n := 0
 		for rest := raw; len(rest) > 0; {
@@ -108,20 +125,19 @@ func BenchmarkYardstick(b *testing.B) {
 			n += len(out)
 			rest = rest[k:]
 		}
-		b.ReportMetric(float64(n)/float64(size), "ratio")
+		b.ReportMetric(float64(n)/float64(c.size), "ratio")
 	}
 }
 
-func BenchmarkScan(b *testing.B) {
-	packets, size := capture(b)
+func (c *traffic) benchmarkScan(b *testing.B) {
 	builder := benchBuilder(b, 2)
-	fill(b, builder, packets)
+	fill(b, builder, c.packets)
 	var out bytes.Buffer
 	if _, err := builder.Seal(testMeta(), &out); err != nil {
 		b.Fatal(err)
 	}
 	r := open(b, out.Bytes())
-	b.SetBytes(size)
+	b.SetBytes(c.size)
 	b.ReportAllocs()
 	for b.Loop() {
 		err := r.ReadFlows(context.Background(), func(_ *FlowEntry, records *FlowRecords) error {
@@ -140,10 +156,9 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-func BenchmarkOpen(b *testing.B) {
-	packets, _ := capture(b)
+func (c *traffic) benchmarkOpen(b *testing.B) {
 	builder := benchBuilder(b, 2)
-	fill(b, builder, packets)
+	fill(b, builder, c.packets)
 	var out bytes.Buffer
 	sum, err := builder.Seal(testMeta(), &out)
 	if err != nil {
@@ -163,21 +178,38 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportMetric(float64(sum.Flows), "flows")
 }
 
-func BenchmarkNewDecoder(b *testing.B) {
-	packets := mixedPackets(1, 10, 200)
-	chunk, _ := sealPackets(b, testConfig(), packets)
-	r := open(b, chunk)
-	e := r.Flows()[0]
-	off, size, skip := r.CompressedRange(e.Offset, e.Length)
+// benchmarkRange decodes one small flow, as the query service does for a session.
+func (c *traffic) benchmarkRange(b *testing.B) {
+	builder := benchBuilder(b, 2)
+	fill(b, builder, c.packets)
+	var out bytes.Buffer
+	if _, err := builder.Seal(testMeta(), &out); err != nil {
+		b.Fatal(err)
+	}
+	r := open(b, out.Bytes())
+	flow := -1
+	for i, e := range r.Flows() {
+		if e.Length > 4<<10 && e.Length < 16<<10 {
+			flow = i
+			break
+		}
+	}
+	if flow < 0 {
+		b.Fatal("no small flow in the traffic")
+	}
+	e := r.Flows()[flow]
+	offset, size, skip := r.CompressedRange(e.Offset, e.Length)
+	b.SetBytes(int64(e.Length))
 	b.ReportAllocs()
 	for b.Loop() {
-		records, err := DecodeRange(testKey, off, chunk[off:off+size], skip, e.Length)
-		if err != nil {
-			b.Fatal(err)
-		}
+		records := r.dec.Range(testKey, offset, out.Bytes()[offset:offset+size], skip, e.Length)
 		var rec Record
-		if err := records.Next(&rec); err != nil {
-			b.Fatal(err)
+		for {
+			if err := records.Next(&rec); err == io.EOF { //nolint:errorlint // as documented
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

@@ -3,13 +3,17 @@ package chunk
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
 
 // Decoder decodes the frames of chunks. It is safe for concurrent use, and one
 // serves a whole process. Nothing of it must be closed.
-type Decoder struct{ zstd *zstd.Decoder }
+type Decoder struct {
+	zstd    *zstd.Decoder
+	buffers sync.Pool // of *[]byte, for the content of frames
+}
 
 // NewDecoder returns a decoder that decodes at most concurrency frames at once.
 func NewDecoder(concurrency int) (*Decoder, error) {
@@ -44,11 +48,11 @@ func (d *Decoder) frame(key string, offset int64, b, dst []byte) (content []byte
 type Records struct {
 	dec    *Decoder
 	key    string
-	offset int64  // in the object, of the next frame
-	rest   []byte // frames not decoded yet
-	buf    []byte // content of the current frame
-	at     []byte // what of it is not read yet
-	frame  int64  // offset of the current frame
+	offset int64   // in the object, of the next frame
+	rest   []byte  // frames not decoded yet
+	buf    *[]byte // content of the current frame; from the decoder's pool
+	at     []byte  // what of it is not read yet
+	frame  int64   // offset of the current frame
 	skip   uint64
 	left   uint64 // raw bytes of records not read yet
 	err    error
@@ -76,16 +80,22 @@ func DecodeRange(key string, offset int64, compressed []byte, skip, length uint6
 // Next decodes the next record into r, whose Data is valid until the next call.
 // The end of the range is io.EOF; damage is a CorruptError, and final.
 func (s *Records) Next(r *Record) error {
-	if s.err != nil {
-		return s.err
+	if s.err == nil {
+		if s.err = s.next(r); s.err != nil && s.buf != nil {
+			s.dec.buffers.Put(s.buf)
+			s.buf, s.at = nil, nil
+		}
 	}
+	return s.err
+}
+
+func (s *Records) next(r *Record) error {
 	for len(s.at) == 0 {
 		if s.left == 0 {
-			s.err = io.EOF
-			return s.err
+			return io.EOF
 		}
-		if s.err = s.nextFrame(); s.err != nil {
-			return s.err
+		if err := s.nextFrame(); err != nil {
+			return err
 		}
 	}
 	n, reason := decodeRecord(s.at, r)
@@ -93,8 +103,7 @@ func (s *Records) Next(r *Record) error {
 		reason = fmt.Sprintf("range ends within a record: %d bytes of %d", s.left, n)
 	}
 	if reason != "" {
-		s.err = corrupt(s.key, s.frame, "byte %d of the frame's content: %s", len(s.buf)-len(s.at), reason)
-		return s.err
+		return corrupt(s.key, s.frame, "byte %d of the frame's content: %s", len(*s.buf)-len(s.at), reason)
 	}
 	s.at = s.at[n:]
 	if s.left -= uint64(n); s.left == 0 { //nolint:gosec // positive
@@ -107,14 +116,21 @@ func (s *Records) nextFrame() error {
 	if len(s.rest) == 0 {
 		return corrupt(s.key, s.offset, "range ends %d raw bytes early", s.left)
 	}
-	content, n, err := s.dec.frame(s.key, s.offset, s.rest, s.buf)
+	if s.buf == nil {
+		s.buf, _ = s.dec.buffers.Get().(*[]byte)
+		if s.buf == nil {
+			s.buf = new([]byte)
+		}
+	}
+	content, n, err := s.dec.frame(s.key, s.offset, s.rest, *s.buf)
 	if err != nil {
 		return err
 	}
+	*s.buf = content
 	if s.skip > uint64(len(content)) {
 		return corrupt(s.key, s.offset, "range begins %d bytes into a frame of %d", s.skip, len(content))
 	}
-	s.buf, s.at, s.frame = content, content[s.skip:], s.offset
+	s.at, s.frame = content[s.skip:], s.offset
 	s.skip = 0
 	s.rest = s.rest[n:]
 	s.offset += int64(n)
