@@ -6,6 +6,7 @@ import "wirelake/internal/spi"
 // with pipelining, their headers, and their bodies as they stream by.
 type httpProtocol struct {
 	httpFields
+	ntlm    *ntlm
 	methods map[string]spi.FieldID // http.method-GET and the like
 	asks    [2]map[string]headerUse
 }
@@ -34,6 +35,7 @@ const (
 	useTransfer
 	useEncoding
 	useUpgrade
+	useAuthenticate
 )
 
 // alone reports whether the header's value is only in its own field.
@@ -58,7 +60,7 @@ func httpMethods() (counted, others []string) {
 
 // declareHTTP declares the fields of HTTP, which its versions share.
 func declareHTTP(r *spi.Registry) *httpProtocol {
-	p := &httpProtocol{methods: make(map[string]spi.FieldID)}
+	p := &httpProtocol{methods: make(map[string]spi.FieldID), ntlm: declareNTLM(r)}
 	term := func(path, expr, name, help string, hot bool) spi.FieldID {
 		return r.Declare(spi.Field{Path: "http." + path, Type: spi.Term, List: true, Exprs: []string{expr}, Name: name, Help: help, Hot: hot})
 	}
@@ -116,7 +118,7 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade}
 	for dir, own := range [2]map[string]headerUse{
 		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie},
-		{"location": useLocation},
+		{"location": useLocation, "www-authenticate": useAuthenticate, "proxy-authenticate": useAuthenticate},
 	} {
 		p.asks[dir] = own
 		for name, use := range both {

@@ -3,9 +3,12 @@ package dissect
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
+
+	"wirelake/internal/spi"
 )
 
 // httpSession feeds client and server bytes in turn, in parts of n bytes.
@@ -220,5 +223,37 @@ func BenchmarkHTTP(b *testing.B) {
 	for b.Loop() {
 		s.Stream(Client, request)
 		s.Stream(Server, response)
+	}
+}
+
+// TestNTLM reads the messages of MS-NLMP section 4.2.4 in HTTP's headers.
+func TestNTLM(t *testing.T) {
+	wide := func(s string) string {
+		var out []byte
+		for _, c := range s {
+			out = append(out, byte(c), 0)
+		}
+		return string(out)
+	}
+	u16 := func(n int) string { return string([]byte{byte(n), byte(n >> 8)}) }
+	field := func(text string, at int) string { return u16(len(text)) + u16(len(text)) + u16(at) + "\x00\x00" }
+	domain, user, host := wide("Domain"), wide("User"), wide("COMPUTER")
+	version := "\x06\x01\xb0\x1d\x00\x00\x00\x0f" // 6.1.7600
+	at := 72
+	authenticate := ntlmSignature + "\x03\x00\x00\x00" + field("", 0) + field("", 0) + field(domain, at) + field(user, at+len(domain)) +
+		field(host, at+len(domain)+len(user)) + field("", 0) + "\x01\x00\x00\x02" + version + domain + user + host
+	target := wide("Server")
+	challenge := ntlmSignature + "\x02\x00\x00\x00" + field(target, 56) + "\x01\x00\x00\x02" + "01234567" + "\x00\x00\x00\x00\x00\x00\x00\x00" + field("", 0) + version + target
+	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	s := httpSession(1<<20, "GET / HTTP/1.1\r\nAuthorization: NTLM "+encode(authenticate)+"\r\n\r\n",
+		"HTTP/1.1 401 No\r\nWWW-Authenticate: Negotiate "+encode("\x60\x10spnego"+challenge)+"\r\nContent-Length: 0\r\n\r\n")
+	for path, want := range map[string]string{"ntlm.domain": "Domain", "ntlm.host": "COMPUTER", "ntlm.targetName": "Server", "ntlm.version": "6.1.7600", "user": "user"} {
+		wantStrings(t, s, path, want)
+	}
+	r := spi.NewRegistry()
+	p := declareNTLM(r)
+	cut := Session{Doc: r.NewDocument()}
+	for i := range len(authenticate) {
+		p.find(&cut, []byte(authenticate[:i])) // none may panic
 	}
 }

@@ -128,6 +128,10 @@ func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) head
 		s.Doc.AddBytes(p.location, value)
 	case useAuthorization:
 		p.noteAuthorization(s, value)
+	case useAuthenticate:
+		if scheme, rest, _ := bytes.Cut(value, []byte(" ")); carriesNTLM(scheme) {
+			p.ntlm.findBase64(s, bytes.TrimSpace(rest))
+		}
 	case useForwarded:
 		for part := range bytes.SplitSeq(value, []byte(",")) {
 			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
@@ -152,11 +156,20 @@ func hasSuffixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && bytes.EqualFold(b[len(b)-len(lower):], []byte(lower))
 }
 
+// carriesNTLM reports whether an authentication scheme may carry NTLM (RFC 4559).
+func carriesNTLM(scheme []byte) bool {
+	return bytes.EqualFold(scheme, []byte("NTLM")) || bytes.EqualFold(scheme, []byte("Negotiate"))
+}
+
 // noteAuthorization notes the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
 func (p *httpProtocol) noteAuthorization(s *Session, value []byte) {
 	s.Doc.AddBytes(p.authorization, value)
 	scheme, rest, _ := bytes.Cut(value, []byte(" "))
 	s.Doc.AddString(p.authType, string(scheme))
+	if carriesNTLM(scheme) {
+		p.ntlm.findBase64(s, bytes.TrimSpace(rest))
+		return
+	}
 	switch strings.ToLower(string(scheme)) {
 	case "basic":
 		text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(rest)))

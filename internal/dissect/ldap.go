@@ -11,6 +11,7 @@ type ldap struct {
 
 type ldapFields struct {
 	authType, bindName spi.FieldID
+	ntlm               *ntlm
 }
 
 const (
@@ -20,6 +21,7 @@ const (
 
 func newLDAP(r *spi.Registry) Protocol {
 	f := &ldapFields{
+		ntlm:     declareNTLM(r),
 		authType: r.Declare(spi.Field{Path: "ldap.authtype", Type: spi.Term, List: true, Exprs: []string{"ldap.authtype"}, Name: "Authentication", Help: "authentication choices of binds"}),
 		bindName: r.Declare(spi.Field{Path: "ldap.bindname", Type: spi.Term, List: true, Exprs: []string{"ldap.bindname"}, Hot: true, Name: "Bind name", Help: "names of binds"}),
 	}
@@ -54,6 +56,9 @@ func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		switch tag {
 		case 0x60:
 			p.bind(s, body)
+			p.f.ntlm.find(s, body)
+		case 0x61: // bind response
+			p.f.ntlm.find(s, body)
 		case 0x77: // extended request
 			if t, oid, _, ok := berNext(body); ok && t == 0x80 && string(oid) == ldapStartTLS {
 				p.startTLS = true
