@@ -1,10 +1,11 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { licenses } from './licenses';
 
 const server = process.env.WIRELAKE_URL ?? 'http://127.0.0.1:8005';
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), licenses()],
   build: {
     target: 'es2022',
     // Fonts stay files of their own: they are cached for good and not needed to draw the first frame.

@@ -115,19 +115,20 @@ function TimeInput(props: { label: string; placeholder: string; value: number | 
       />
       <button type="button" className="calendar" aria-label={`Pick the ${props.label.toLowerCase()}`} title="Calendar" onClick={() => picker.current?.showPicker()}>
         <Icon name="calendar" size={14} />
-        <input
-          ref={picker}
-          type="datetime-local"
-          step={1}
-          tabIndex={-1}
-          aria-hidden="true"
-          value={props.value === undefined ? '' : new Date(props.value).toISOString().slice(0, 19)}
-          onChange={(e) => {
-            const t = parseTime(e.target.value, Date.now());
-            if (t !== null) props.onChange(t);
-          }}
-        />
       </button>
+      <input
+        ref={picker}
+        className="calendar-anchor"
+        type="datetime-local"
+        step={1}
+        tabIndex={-1}
+        aria-hidden="true"
+        value={props.value === undefined ? '' : new Date(props.value).toISOString().slice(0, 19)}
+        onChange={(e) => {
+          const t = parseTime(e.target.value, Date.now());
+          if (t !== null) props.onChange(t);
+        }}
+      />
     </span>
   );
 }

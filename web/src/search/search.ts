@@ -5,7 +5,7 @@ import { parseTime } from './time';
 export const BOUNDINGS = ['last', 'first', 'both', 'either', 'database'] as const;
 export type Bounding = (typeof BOUNDINGS)[number];
 
-export const INTERVALS = ['auto', 'second', 'minute', 'hour', 'day'] as const;
+export const INTERVALS = ['auto', 'second', 'minute', 'hour', 'day', 'week'] as const;
 export type Interval = (typeof INTERVALS)[number];
 
 export const GRAPH_TYPES = ['sessionsHisto', 'network.packetsHisto', 'network.bytesHisto', 'totDataBytesHisto'] as const;
@@ -95,7 +95,7 @@ export function parseSearch(params: URLSearchParams, now: number): Search {
     expression: params.get('expression') ?? '',
     time: parseRange(params, now, problems),
     bounding: params.get('strictly') === 'true' ? 'both' : oneOf('bounding', BOUNDINGS, 'last'),
-    interval: params.get('interval') === 'week' ? 'day' : oneOf('interval', INTERVALS, 'auto'),
+    interval: oneOf('interval', INTERVALS, 'auto'),
     fields: fields.length > 0 ? fields : null,
     order: order.length > 0 ? order : DEFAULT_SEARCH.order,
     start: count('start', 0, Number.MAX_SAFE_INTEGER, 0),

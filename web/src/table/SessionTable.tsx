@@ -196,7 +196,6 @@ const Row = memo(function Row({ doc, index, columns, expOf, open, reachable, onT
         className={`session ${open ? 'open' : ''}`}
         data-session={doc.id}
         tabIndex={reachable ? 0 : -1}
-        aria-expanded={open}
         onFocus={() => onActive(index)}
         onKeyDown={keyDown}
         onClick={() => {

@@ -84,6 +84,9 @@ export function Help({ fields, onClose, onUse }: { fields: readonly Field[]; onC
             </table>
           </div>
         </section>
+        <p className="help-foot">
+          All times are UTC. wirelake is free software under the Apache License 2.0; <a href="/licenses.txt" target="_blank" rel="noopener">licences of what it ships with</a>.
+        </p>
       </div>
     </dialog>
   );
