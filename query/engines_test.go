@@ -100,7 +100,9 @@ func searches(t *testing.T, reg *spi.Registry) map[string]*Search {
 	day := DayOf(exprtest.First().UnixMilli())
 	byTime := []Sort{{Field: spi.FirstPacket}, {Field: spi.Length}}
 	out := map[string]*Search{
-		"everything":      {Expr: parse(t, reg, ""), Sort: byTime, Length: 2000},
+		"everything": {Expr: parse(t, reg, ""), Sort: byTime, Length: 2000},
+		// Past what Elasticsearch pages to without a point in time.
+		"a long page":     {Expr: parse(t, reg, "packets > 5"), Sort: byTime, Start: 10, Length: 150_000},
 		"nothing":         {Expr: parse(t, reg, "tags == nothing"), Sort: byTime, Length: 10, Histogram: &Histogram{Field: spi.FirstPacket, Interval: time.Hour}},
 		"only the number": {Expr: parse(t, reg, "ip == 10")},
 		"a page":          {Expr: parse(t, reg, "ip == 10"), Sort: byTime, Start: 100, Length: 50},

@@ -65,3 +65,32 @@ func TestLink(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLink holds that every link is refused by name, or leads to an expression and times that can be read.
+func FuzzLink(f *testing.F) {
+	f.Add("10.0.0.1", "::ffff:8.8.8.8", "1", "65535", "tcp", "1709294400", "2024-03-01T13:00:00 01:00")
+	f.Add("fe80::1%eth0", "x", "-1", "", "300", "1e9", "now")
+	reg := exprtest.Registry()
+	now := exprtest.Now()
+	f.Fuzz(func(t *testing.T, src, dst, sport, dport, proto, start, end string) {
+		target, err := linkTarget(url.Values{"src": {src}, "dst": {dst}, "sport": {sport}, "dport": {dport}, "proto": {proto}, "start": {start}, "end": {end}}, now)
+		if err != nil {
+			name, _, _ := strings.Cut(err.Error(), ":")
+			if statusOf(err) != 400 || !strings.Contains(" src dst sport dport proto start end ", " "+name+" ") {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &params{Values: u.Query()}
+		if _, err := p.window(now); err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		if _, err := p.expression(reg, now); err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+	})
+}
