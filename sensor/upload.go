@@ -18,6 +18,10 @@ import (
 // with its size known; a larger one is streamed, its first bytes on their way before the last are compressed.
 const wholeBytes = 4 << 20
 
+// sealWorkers is the most frames of a chunk compressed at once: four cores seal more
+// than any store takes, and each worker has buffers of a megabyte.
+const sealWorkers = 4
+
 // uploader seals and stores chunks, several at once, those of a lane one after the other.
 type uploader struct {
 	im     *Importer
@@ -107,6 +111,7 @@ func (u *uploader) builder() (*chunk.Builder, error) {
 	u.mu.Unlock()
 	cfg := chunk.DefaultConfig()
 	cfg.MaxBytes, cfg.Pool = int(u.im.cfg.ChunkBytes), u.im.pool
+	cfg.Workers = min(cfg.Workers, sealWorkers)
 	return chunk.NewBuilder(cfg)
 }
 
