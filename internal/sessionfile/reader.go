@@ -14,7 +14,7 @@ import (
 const (
 	// tailBytes is what the first GET of a file takes of its end: the footer, the page
 	// indexes before it, and the whole of a small file.
-	tailBytes = 256 << 10
+	tailBytes = 128 << 10
 
 	// maxFooterBytes bounds the footer that is believed: 500 columns in 1000 row groups.
 	maxFooterBytes = 64 << 20
@@ -55,7 +55,7 @@ type File struct {
 }
 
 // Open reads the footer of the object at key: one GET, or two when the footer is larger
-// than 256 KiB. Its errors wrap [ErrCorrupt] when the object is damaged.
+// than 128 KiB. Its errors wrap [ErrCorrupt] when the object is damaged.
 func (r *Reader) Open(ctx context.Context, key string) (*File, error) {
 	tail, obj, err := r.store.GetRange(ctx, key, -tailBytes, 0)
 	if err != nil {
