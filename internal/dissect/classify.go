@@ -16,7 +16,6 @@ func marks() []Protocol {
 		{"bittorrent", Matcher{On: UDP, Bytes: "d1:ad2:id20:"}},                                                                                                          // BEP 5, a query
 		{"bittorrent", Matcher{On: UDP, Bytes: "d1:rd2:id20:"}},                                                                                                          // BEP 5, an answer
 		{"bittorrent", Matcher{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16}},                                                                          // BEP 15
-		{"smb", Matcher{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")}},                                                                           // MS-SMB, MS-SMB2 2.1
 		{"redis", Matcher{On: TCP, Bytes: "*", MinLen: 6, Func: redisArray}},                                                                                             // RESP
 		{"redis", Matcher{On: TCP, Bytes: "+PONG\r\n"}},                                                                                                                  //
 		{"mongo", Matcher{On: TCP, Offset: 12, Bytes: "\xdd\x07\x00\x00", Func: lengthLE32}},                                                                             // MongoDB wire protocol, OP_MSG
@@ -64,36 +63,35 @@ func marks() []Protocol {
 		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                                     // 5.4.3
 		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},                       // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
-		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},                        // RFC 8907
-		{"diameter", Matcher{On: TCP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                             // RFC 6733
-		{"diameter", Matcher{On: SCTP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                            //
-		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                                         // RFC 5424, 5426
-		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                                      // UPnP Device Architecture 2.0
-		{"nbns", Matcher{On: UDP, Port: 137, MinLen: 12}},                                                                                                                           // RFC 1002
-		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                                    // RFC 1002 section 4.4
-		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                                // NetFlow 5
-		{"netflow", Matcher{On: UDP, Bytes: "\x00\x09", MinLen: 20, Func: netflow9}},                                                                                                // RFC 3954
-		{"ipfix", Matcher{On: UDP, Bytes: "\x00\x0a", MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}},           // RFC 7011
-		{"sflow", Matcher{On: UDP, Port: 6343, Bytes: "\x00\x00\x00\x05\x00\x00\x00", MinLen: 28}},                                                                                  // sFlow 5
-		{"gtp", Matcher{On: UDP, Port: 2123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 == 1 || b[0]>>5 == 2 }}},                                      // 3GPP TS 29.060, 29.274
-		{"git", Matcher{On: TCP, Offset: 4, Func: at(4, "git-upload-pack ", "git-receive-pack ")}},                                                                                  // Git, pack protocol
-		{"rsync", Matcher{On: TCP, Bytes: "@RSYNCD:"}},                                                                                                                              // rsync daemon
-		{"rpc", Matcher{On: UDP, Offset: 4, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                                 // RFC 5531, a call of a Sun program
-		{"rpc", Matcher{On: TCP, Offset: 8, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                                 //
-		{"dcerpc", Matcher{On: TCP, Bytes: "\x05\x00", MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] <= 20 && (b[4] == 0x10 || b[4] == 0) && b[5] == 0 }}}, // C706
-		{"http2", Matcher{On: TCP, Bytes: "PRI * HTTP/2.0\r\n"}},                                                                                                                    // RFC 9113 section 3.4
-		{"jrmi", Matcher{On: TCP, Bytes: "JRMI\x00"}},                                                                                                                               // Java RMI wire protocol
-		{"thrift", Matcher{On: TCP, Offset: 4, Bytes: "\x80\x01\x00", MinLen: 12}},                                                                                                  // Thrift framed binary protocol
-		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34", MinLen: 5, Func: func(_ *Session, _ Dir, b []byte) bool { return b[4] == 2 }}},                                                  // AJP 1.3
-		{"bitcoin", Matcher{On: TCP, Bytes: "\xf9\xbe\xb4\xd9", MinLen: 24}},                                                                                                        // Bitcoin P2P, main network
-		{"gnutella", Matcher{On: TCP, Bytes: "GNUTELLA CONNECT/"}},                                                                                                                  // Gnutella 0.6
-		{"adb", Matcher{On: TCP, Bytes: "CNXN", MinLen: 24}},                                                                                                                        // Android Debug Bridge
-		{"hl7", Matcher{On: TCP, Bytes: "\x0bMSH|"}},                                                                                                                                // HL7 MLLP
-		{"flash-policy", Matcher{On: TCP, Bytes: "<policy-file-request/>"}},                                                                                                         //
-		{"whois", Matcher{On: TCP, Port: 43, MinLen: 1}},                                                                                                                            // RFC 3912
-		{"finger", Matcher{On: TCP, Port: 79, MinLen: 1}},                                                                                                                           // RFC 1288
-		{"gopher", Matcher{On: TCP, Port: 70, MinLen: 1}},                                                                                                                           // RFC 1436
-		{"iscsi", Matcher{On: TCP, Port: 3260, Bytes: "\x43", MinLen: 48}},                                                                                                          // RFC 7143, login
+		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
+		{"diameter", Matcher{On: TCP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                   // RFC 6733
+		{"diameter", Matcher{On: SCTP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                  //
+		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                               // RFC 5424, 5426
+		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
+		{"nbns", Matcher{On: UDP, Port: 137, MinLen: 12}},                                                                                                                 // RFC 1002
+		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4
+		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                      // NetFlow 5
+		{"netflow", Matcher{On: UDP, Bytes: "\x00\x09", MinLen: 20, Func: netflow9}},                                                                                      // RFC 3954
+		{"ipfix", Matcher{On: UDP, Bytes: "\x00\x0a", MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}}, // RFC 7011
+		{"sflow", Matcher{On: UDP, Port: 6343, Bytes: "\x00\x00\x00\x05\x00\x00\x00", MinLen: 28}},                                                                        // sFlow 5
+		{"gtp", Matcher{On: UDP, Port: 2123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 == 1 || b[0]>>5 == 2 }}},                            // 3GPP TS 29.060, 29.274
+		{"git", Matcher{On: TCP, Offset: 4, Func: at(4, "git-upload-pack ", "git-receive-pack ")}},                                                                        // Git, pack protocol
+		{"rsync", Matcher{On: TCP, Bytes: "@RSYNCD:"}},                                                                                                                    // rsync daemon
+		{"rpc", Matcher{On: UDP, Offset: 4, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                       // RFC 5531, a call of a Sun program
+		{"rpc", Matcher{On: TCP, Offset: 8, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                       //
+		{"http2", Matcher{On: TCP, Bytes: "PRI * HTTP/2.0\r\n"}},                                                                                                          // RFC 9113 section 3.4
+		{"jrmi", Matcher{On: TCP, Bytes: "JRMI\x00"}},                                                                                                                     // Java RMI wire protocol
+		{"thrift", Matcher{On: TCP, Offset: 4, Bytes: "\x80\x01\x00", MinLen: 12}},                                                                                        // Thrift framed binary protocol
+		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34", MinLen: 5, Func: func(_ *Session, _ Dir, b []byte) bool { return b[4] == 2 }}},                                        // AJP 1.3
+		{"bitcoin", Matcher{On: TCP, Bytes: "\xf9\xbe\xb4\xd9", MinLen: 24}},                                                                                              // Bitcoin P2P, main network
+		{"gnutella", Matcher{On: TCP, Bytes: "GNUTELLA CONNECT/"}},                                                                                                        // Gnutella 0.6
+		{"adb", Matcher{On: TCP, Bytes: "CNXN", MinLen: 24}},                                                                                                              // Android Debug Bridge
+		{"hl7", Matcher{On: TCP, Bytes: "\x0bMSH|"}},                                                                                                                      // HL7 MLLP
+		{"flash-policy", Matcher{On: TCP, Bytes: "<policy-file-request/>"}},                                                                                               //
+		{"whois", Matcher{On: TCP, Port: 43, MinLen: 1}},                                                                                                                  // RFC 3912
+		{"finger", Matcher{On: TCP, Port: 79, MinLen: 1}},                                                                                                                 // RFC 1288
+		{"gopher", Matcher{On: TCP, Port: 70, MinLen: 1}},                                                                                                                 // RFC 1436
+		{"iscsi", Matcher{On: TCP, Port: 3260, Bytes: "\x43", MinLen: 48}},                                                                                                // RFC 7143, login
 	}
 	out := make([]Protocol, len(rows))
 	for i, r := range rows {

@@ -33,31 +33,34 @@ func declareNTLM(r *spi.Registry) *ntlm {
 	}
 }
 
+// ntlmLogin is who logs in by an AUTHENTICATE message.
+type ntlmLogin struct{ domain, user, host string }
+
 // find notes the message within b, which may stand in other structures (SPNEGO,
-// GSS-API). It reports whether there is one.
-func (p *ntlm) find(s *Session, b []byte) bool {
+// GSS-API), if there is one. It returns who logs in by it.
+func (p *ntlm) find(s *Session, b []byte) ntlmLogin {
 	i := bytes.Index(b, []byte(ntlmSignature))
 	if i < 0 {
-		return false
+		return ntlmLogin{}
 	}
-	p.message(s, b[i:])
-	return true
+	return p.message(s, b[i:])
 }
 
 // findBase64 is find for a message in base64.
-func (p *ntlm) findBase64(s *Session, text []byte) bool {
+func (p *ntlm) findBase64(s *Session, text []byte) {
 	const longest = 16 << 10
 	if len(text) == 0 || len(text) > longest {
-		return false
+		return
 	}
 	b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Decode(b, text)
-	return err == nil && p.find(s, b[:n])
+	if n, err := base64.StdEncoding.Decode(b, text); err == nil {
+		p.find(s, b[:n])
+	}
 }
 
-func (p *ntlm) message(s *Session, b []byte) {
+func (p *ntlm) message(s *Session, b []byte) (login ntlmLogin) {
 	if len(b) < 16 {
-		return
+		return login
 	}
 	s.AddProtocol("ntlm")
 	typ := binary.LittleEndian.Uint32(b[8:])
@@ -78,12 +81,14 @@ func (p *ntlm) message(s *Session, b []byte) {
 		if len(b) >= 64 {
 			flags := binary.LittleEndian.Uint32(b[60:])
 			unicode := flags&ntlmUnicode != 0
-			p.add(s, p.domain, ntlmText(b, 28, unicode))
-			p.add(s, p.host, ntlmText(b, 44, unicode))
-			s.AddUser([]byte(ntlmText(b, 36, unicode)))
+			login = ntlmLogin{ntlmText(b, 28, unicode), ntlmText(b, 36, unicode), ntlmText(b, 44, unicode)}
+			p.add(s, p.domain, login.domain)
+			p.add(s, p.host, login.host)
+			s.AddUser([]byte(login.user))
 			p.os(s, b, flags, 64)
 		}
 	}
+	return login
 }
 
 // Negotiate flags (MS-NLMP 2.2.2.5).

@@ -22,6 +22,8 @@ func constructors() []func(*spi.Registry) Protocol {
 		newSTUN,
 		newLDAP,
 		newRDP,
+		newSMB,
+		newDCERPC,
 		newTFTP,
 		newICMP,
 		newARP,

@@ -1,0 +1,185 @@
+package dissect
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"wirelake/internal/spi"
+)
+
+// dcerpc reads connection-oriented DCE/RPC (C706 chapter 12, MS-RPCE): PDU types,
+// interfaces bound, operations called, and NTLM in its authentication.
+type dcerpc struct {
+	Base
+	f    *dcerpcFields
+	skip [2]int
+}
+
+type dcerpcFields struct {
+	msgType, uuid, iface, version, opnum spi.FieldID
+	ntlm                                 *ntlm
+}
+
+const (
+	dcerpcHeader  = 16
+	dcerpcMaxRead = 16 << 10 // of a PDU: binds and heads of requests are shorter
+)
+
+func newDCERPC(r *spi.Registry) Protocol {
+	term := func(path, name, help string) spi.FieldID {
+		return r.Declare(spi.Field{Path: "dcerpc." + path, Type: spi.Term, List: true, Exprs: []string{"dcerpc." + path}, Name: name, Help: help})
+	}
+	f := &dcerpcFields{
+		msgType: term("msgType", "Type", "names of PDU types"),
+		uuid:    term("uuid", "UUID", "UUIDs of bound interfaces"),
+		iface:   term("interface", "Interface", "well-known names of bound interfaces"),
+		version: term("version", "Version", "versions of bound interfaces"),
+		opnum:   r.Declare(spi.Field{Path: "dcerpc.opnum", Type: spi.Integer, List: true, Exprs: []string{"dcerpc.opnum"}, Name: "Operation", Help: "operation numbers in requests"}),
+		ntlm:    declareNTLM(r),
+	}
+	return Protocol{
+		Name: "dcerpc",
+		Matchers: []Matcher{{On: TCP, Bytes: "\x05\x00", MinLen: dcerpcHeader, Func: func(_ *Session, _ Dir, b []byte) bool {
+			return dcerpcType(b[2]) != "" && (b[4] == 0x10 || b[4] == 0) && b[5] == 0
+		}}},
+		New: func(*Session) Parser { return &dcerpc{f: f} },
+	}
+}
+
+func dcerpcType(n byte) string {
+	names := [...]string{
+		0: "request", 2: "response", 3: "fault", 11: "bind", 12: "bind-ack", 13: "bind-nak", 14: "alter-context",
+		15: "alter-context-resp", 16: "auth3", 17: "shutdown", 18: "cancel", 19: "orphaned",
+	}
+	if int(n) < len(names) {
+		return names[n]
+	}
+	return ""
+}
+
+// dcerpcInterface returns the usual name of an interface (MS-* protocol documents), "" for others.
+func dcerpcInterface(uuid string) string {
+	switch uuid {
+	case "e1af8308-5d1f-11c9-91a4-08002b14a0fa":
+		return "epmapper"
+	case "12345778-1234-abcd-ef00-0123456789ab":
+		return "lsarpc"
+	case "12345778-1234-abcd-ef00-0123456789ac":
+		return "samr"
+	case "12345678-1234-abcd-ef00-01234567cffb":
+		return "netlogon"
+	case "4b324fc8-1670-01d3-1278-5a47bf6ee188":
+		return "srvsvc"
+	case "6bffd098-a112-3610-9833-46c3f87e345a":
+		return "wkssvc"
+	case "367abb81-9844-35f1-ad32-98f038001003":
+		return "svcctl"
+	case "338cd001-2244-31f1-aaaa-900038001003":
+		return "winreg"
+	case "86d35949-83c9-4044-b424-db363231fd0c":
+		return "taskscheduler"
+	case "1ff70682-0a51-30e8-076d-740be8cee98b":
+		return "atsvc"
+	case "e3514235-4b06-11d1-ab04-00c04fc2dcd2":
+		return "drsuapi"
+	case "12345678-1234-abcd-ef00-0123456789ab":
+		return "spoolss"
+	case "000001a0-0000-0000-c000-000000000046":
+		return "isystemactivator"
+	case "99fcfec4-5260-101b-bbcb-00aa0021347a":
+		return "oxidresolver"
+	}
+	return ""
+}
+
+// Parse implements Parser.
+func (p *dcerpc) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	n := 0
+	for {
+		m := min(p.skip[dir], len(b)-n)
+		p.skip[dir] -= m
+		n += m
+		if len(b)-n < dcerpcHeader {
+			return n, More
+		}
+		pdu := b[n:]
+		order := dcerpcOrder(pdu)
+		size := int(order.Uint16(pdu[8:]))
+		if pdu[0] != 5 || dcerpcType(pdu[2]) == "" || size < dcerpcHeader {
+			return n, Done
+		}
+		need := min(size, dcerpcMaxRead)
+		if len(pdu) < need {
+			return n, More
+		}
+		p.pdu(s, pdu[:need], order)
+		n += need
+		p.skip[dir] = size - need
+	}
+}
+
+// dcerpcOrder returns the byte order that a PDU's data representation label states.
+func dcerpcOrder(b []byte) binary.ByteOrder {
+	if b[4]&0x10 != 0 {
+		return binary.LittleEndian
+	}
+	return binary.BigEndian
+}
+
+func (p *dcerpc) pdu(s *Session, b []byte, order binary.ByteOrder) {
+	s.Doc.AddString(p.f.msgType, dcerpcType(b[2]))
+	body := b[dcerpcHeader:]
+	switch b[2] {
+	case 0:
+		if len(body) >= 8 {
+			s.Doc.AddInt(p.f.opnum, int64(order.Uint16(body[6:])))
+		}
+	case 11, 14:
+		p.contexts(s, body, order)
+	}
+	if auth := int(order.Uint16(b[10:])); auth > 0 {
+		p.f.ntlm.find(s, b[len(b)-min(auth, len(b)):])
+	}
+}
+
+// contexts reads the presentation contexts of a bind (C706 section 12.6.4.3).
+func (p *dcerpc) contexts(s *Session, b []byte, order binary.ByteOrder) {
+	if len(b) < 12 {
+		return
+	}
+	count := int(b[8])
+	b = b[12:]
+	for range count {
+		const fixed, syntax = 24, 20
+		if len(b) < fixed {
+			return
+		}
+		uuid := dcerpcUUID(b[4:20], order)
+		s.Doc.AddString(p.f.uuid, uuid)
+		s.Doc.AddString(p.f.version, strconv.Itoa(int(order.Uint16(b[20:]))))
+		if name := dcerpcInterface(uuid); name != "" {
+			s.Doc.AddString(p.f.iface, name)
+			s.AddProtocol(name)
+		}
+		n := fixed + syntax*int(b[2])
+		if len(b) < n {
+			return
+		}
+		b = b[n:]
+	}
+}
+
+// dcerpcUUID returns the text of a UUID, whose first three parts are in the PDU's byte order.
+func dcerpcUUID(b []byte, order binary.ByteOrder) string {
+	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", order.Uint32(b), order.Uint16(b[4:]), order.Uint16(b[6:]), b[8:10], b[10:16])
+}
+
+// Gap implements Parser: a PDU of known length survives it.
+func (p *dcerpc) Gap(_ *Session, dir Dir, missing int) Status {
+	if missing > p.skip[dir] {
+		return Done
+	}
+	p.skip[dir] -= missing
+	return More
+}
