@@ -11,13 +11,13 @@ import (
 )
 
 // A frame is compressed unless a sample of it looks random: samples of 128 bytes,
-// evenly spread over the frame, 8 KiB at most, and the order-0 entropy of those.
+// evenly spread over the frame, 4 KiB at most, and the order-0 entropy of those.
 // TLS and QUIC frames have 7.8 to 7.98 bits a byte, their packet headers included;
 // base64 has 6, text under 5.5, programs about 6.5. Above the limit compression
 // would gain a few percent for half of the CPU of a seal.
 const (
 	samplePiece   = 128
-	sampleBytes   = 8 << 10
+	sampleBytes   = 4 << 10
 	maxSampleBits = 7.5
 	minSample     = 1 << 10 // a smaller sample cannot show what random looks like
 )
