@@ -31,8 +31,6 @@ func marks() []Protocol {
 		{"vnc", Matcher{On: TCP, Bytes: "RFB 00"}},                                                                                                                       // RFC 6143
 		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                            // X Window System Protocol, little endian
 		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                            // big endian
-		{"sip", Matcher{On: UDP, MinLen: 12, Func: sipStart}},                                                                                                            // RFC 3261
-		{"sip", Matcher{On: TCP, MinLen: 12, Func: sipStart}},                                                                                                            //
 		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}}, // RFC 854
@@ -42,33 +40,31 @@ func marks() []Protocol {
 		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                // RFC 6120
 		{"krb5", Matcher{On: UDP, Port: 88, MinLen: 10, Func: krbMessage}},                                                                                         // RFC 4120
 		{"krb5", Matcher{On: TCP, Port: 88, MinLen: 14, Func: func(s *Session, d Dir, b []byte) bool { return krbMessage(s, d, b[4:]) }}},
-		{"tds", Matcher{On: TCP, Bytes: "\x12\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                                       // MS-TDS 2.2.6.5 PRELOGIN
-		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                                       // LOGIN7
-		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                                    // TDS 5 login, 512 bytes
-		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                           // TNS connect
-		{"modbus", Matcher{On: TCP, Port: 502, Offset: 2, Bytes: "\x00\x00", MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[4:])) >= 2 }}}, // Modbus messaging on TCP/IP 1.0b
-		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                          // IEEE 1815
-		{"dnp3", Matcher{On: UDP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                          //
-		{"s7comm", Matcher{On: TCP, Bytes: "\x03\x00", Func: at(7, "\x32")}},                                                                                                               // S7 behind TPKT (RFC 1006)
-		{"bacnet", Matcher{On: UDP, Port: 47808, Bytes: "\x81", MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}},         // ASHRAE 135 annex J
-		{"enip", Matcher{On: TCP, Port: 44818, MinLen: 24}},                                                                                                                                // EtherNet/IP
-		{"enip", Matcher{On: UDP, Port: 44818, MinLen: 24}},                                                                                                                                //
-		{"opcua", Matcher{On: TCP, Func: prefixes("HELF", "ACKF", "OPNF", "ERRF", "RHEF")}},                                                                                                // OPC 10000-6, 7.1.2
-		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                                 // IEC 60870-5-104
-		{"quic", Matcher{On: UDP, MinLen: 20, Func: quicLong}},                                                                                                                             // RFC 9000 section 17.2
-		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                                    // RFC 6347
-		{"isakmp", Matcher{On: UDP, Port: 500, MinLen: 28, Func: isakmpHeader}},                                                                                                            // RFC 7296
-		{"isakmp", Matcher{On: UDP, Port: 4500, Bytes: "\x00\x00\x00\x00", MinLen: 32, Func: func(s *Session, d Dir, b []byte) bool { return isakmpHeader(s, d, b[4:]) }}},                 // RFC 3948
-		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                                                    // WireGuard whitepaper, 5.4.2
-		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                                     // 5.4.3
-		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},                       // OpenVPN protocol, hard reset
+		{"tds", Matcher{On: TCP, Bytes: "\x12\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // MS-TDS 2.2.6.5 PRELOGIN
+		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // LOGIN7
+		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                            // TDS 5 login, 512 bytes
+		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                   // TNS connect
+		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  // IEEE 1815
+		{"dnp3", Matcher{On: UDP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  //
+		{"s7comm", Matcher{On: TCP, Bytes: "\x03\x00", Func: at(7, "\x32")}},                                                                                                       // S7 behind TPKT (RFC 1006)
+		{"bacnet", Matcher{On: UDP, Port: 47808, Bytes: "\x81", MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}}, // ASHRAE 135 annex J
+		{"enip", Matcher{On: TCP, Port: 44818, MinLen: 24}},                                                                                                                        // EtherNet/IP
+		{"enip", Matcher{On: UDP, Port: 44818, MinLen: 24}},                                                                                                                        //
+		{"opcua", Matcher{On: TCP, Func: prefixes("HELF", "ACKF", "OPNF", "ERRF", "RHEF")}},                                                                                        // OPC 10000-6, 7.1.2
+		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                         // IEC 60870-5-104
+		{"quic", Matcher{On: UDP, MinLen: 20, Func: quicLong}},                                                                                                                     // RFC 9000 section 17.2
+		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                            // RFC 6347
+		{"isakmp", Matcher{On: UDP, Port: 500, MinLen: 28, Func: isakmpHeader}},                                                                                                    // RFC 7296
+		{"isakmp", Matcher{On: UDP, Port: 4500, Bytes: "\x00\x00\x00\x00", MinLen: 32, Func: func(s *Session, d Dir, b []byte) bool { return isakmpHeader(s, d, b[4:]) }}},         // RFC 3948
+		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                                            // WireGuard whitepaper, 5.4.2
+		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                             // 5.4.3
+		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},               // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
 		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
 		{"diameter", Matcher{On: TCP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                   // RFC 6733
 		{"diameter", Matcher{On: SCTP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                  //
 		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                               // RFC 5424, 5426
 		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
-		{"nbns", Matcher{On: UDP, Port: 137, MinLen: 12}},                                                                                                                 // RFC 1002
 		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                      // NetFlow 5
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x09", MinLen: 20, Func: netflow9}},                                                                                      // RFC 3954

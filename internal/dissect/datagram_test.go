@@ -86,3 +86,52 @@ func TestBER(t *testing.T) {
 		}
 	}
 }
+
+// TestNBNS reads a query and the answer to it (RFC 1002 sections 4.2.12, 4.2.13).
+func TestNBNS(t *testing.T) {
+	name := "\x20" + "FEEFFDFEEIEPFDFECACACACACACACAAA" + "\x00" // TESTHOST
+	s := newTestSession(New(), UDP, 137, 137)
+	s.Datagram(Client, 0, []byte("\x12\x34\x01\x10\x00\x01\x00\x00\x00\x00\x00\x00"+name+"\x00\x20\x00\x01"))
+	s.Datagram(Server, 0, []byte("\x12\x34\x85\x00\x00\x00\x00\x01\x00\x00\x00\x00"+name+"\x00\x20\x00\x01\x00\x00\x00\x3c\x00\x06\x00\x00\xc0\x00\x02\x07"))
+	wantStrings(t, s, "nbns.queryHost", "TESTHOST")
+	wantStrings(t, s, "nbns.queryType", "NB")
+	wantStrings(t, s, "nbns.host", "TESTHOST")
+	wantStrings(t, s, "nbns.ip", "192.0.2.7")
+	wantStrings(t, s, "protocol", "nbns")
+}
+
+func TestSIP(t *testing.T) {
+	const invite = "INVITE sip:bob@biloxi.com SIP/2.0\r\nVia: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776\r\nf: Alice <sip:alice@atlanta.com>;tag=1\r\n" +
+		"To: Bob <sip:bob@biloxi.com>\r\nCall-ID: a84b4c76\r\nContact: <sip:alice@pc33.atlanta.com>\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+	const ok = "SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+	check := func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "sip.method", "INVITE")
+		wantStrings(t, s, "sip.user", "bob", "alice")
+		wantStrings(t, s, "sip.from", "Alice <sip:alice@atlanta.com>")
+		wantStrings(t, s, "sip.via", "SIP/2.0/UDP pc33.atlanta.com")
+		wantStrings(t, s, "sip.callid", "a84b4c76")
+		if f, _ := s.Doc.Registry().ByPath("sip.statuscode"); f != nil {
+			if got, _ := s.Doc.Int(f.ID); got != 200 {
+				t.Errorf("status: got %d, want 200", got)
+			}
+		}
+	}
+	s := newTestSession(New(), UDP, 5060, 5060)
+	s.Datagram(Client, 0, []byte(invite))
+	s.Datagram(Server, 0, []byte(ok))
+	check(t, s)
+	textSession(t, 5060, check, invite+"BYE", ok+ok)
+}
+
+func TestModbus(t *testing.T) {
+	textSession(t, 502, func(t *testing.T, s *Session) {
+		t.Helper()
+		for path, want := range map[string]int64{"modbus.transactionid": 1, "modbus.unitid": 17, "modbus.funccode": 3, "modbus.exccode": 2} {
+			f, _ := s.Doc.Registry().ByPath(path)
+			if got, _ := s.Doc.Int(f.ID); got != want {
+				t.Errorf("%s: got %d, want %d", path, got, want)
+			}
+		}
+	}, "\x00\x01\x00\x00\x00\x06\x11\x03\x00\x6b\x00\x03", "\x00\x01\x00\x00\x00\x03\x11\x83\x02")
+}
