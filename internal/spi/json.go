@@ -142,12 +142,9 @@ func (w *jsonWriter) keepsList(id ListID) bool {
 	if w.keep == nil {
 		return true
 	}
-	for i := range w.d.reg.fields {
-		f := &w.d.reg.fields[i]
-		for in := f.In; in != RootList; in = w.d.reg.lists[in].Parent {
-			if in == id && w.keep(f) {
-				return true
-			}
+	for _, f := range w.d.reg.lists[id].fields {
+		if w.keep(&w.d.reg.fields[f]) {
+			return true
 		}
 	}
 	return false

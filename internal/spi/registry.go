@@ -94,6 +94,7 @@ type List struct {
 
 	segments []string
 	rank     int
+	fields   []FieldID // in it and in the lists below it
 }
 
 // Registry is the set of all fields. Declare everything first; after the first
@@ -205,6 +206,11 @@ func (r *Registry) Freeze() *Registry {
 	sort.Slice(all, func(i, j int) bool { return slices.Compare(all[i].segments, all[j].segments) < 0 })
 	for i := range all {
 		*all[i].rank = i
+	}
+	for i := range r.fields {
+		for in := r.fields[i].In; in != RootList; in = r.lists[in].Parent {
+			r.lists[in].fields = append(r.lists[in].fields, FieldID(i))
+		}
 	}
 	r.frozen = true
 	return r
