@@ -35,10 +35,10 @@ after(() => browser?.close());
  * test provokes) or a request to another host fails the test, whatever it looked at.
  */
 export function pageTest(name, run, { device = desktop, expected = /^$/ } = {}) {
-  test(name, { timeout: 60_000 }, async () => {
+  test(name, { timeout: 120_000 }, async () => {
     const context = await browser.newContext({ ...device, baseURL: base, acceptDownloads: true });
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     const problems = [];
     page.on('pageerror', (err) => problems.push(`exception: ${err.message}`));
     page.on('console', (m) => {

@@ -96,18 +96,21 @@ const ENDS = /^(source|destination)\.ip$/;
 function naturalWidths(columns: readonly Column[], docs: readonly Doc[], frame: number): ReadonlyMap<string, number> {
   const ends = columns.filter((c) => ENDS.test(c.id));
   const rest = columns.reduce((sum, c) => sum + (ENDS.test(c.id) ? 0 : c.width), TOGGLE_WIDTH);
-  const most = ends.length === 0 ? 0 : (frame - rest) / ends.length;
-  return new Map(
-    columns.map((c) => {
-      if (!ENDS.test(c.id)) return [c.id, c.width];
-      const side = c.id.slice(0, -'.ip'.length);
-      const longest = docs.reduce((px, doc) => {
-        const country = textAt(doc, `${side}.geo.country_iso_code`) === '' ? 0 : COUNTRY;
-        return Math.max(px, Math.ceil(textAt(doc, c.id).length * ADDRESS_CHAR) + PADDING + country);
-      }, 0);
-      return [c.id, Math.floor(Math.max(c.width, Math.min(longest, most)))];
-    }),
-  );
+  const longest = ends.map((c) => Math.max(c.width, longestAddress(c, docs)));
+  const most = (frame - rest) / Math.max(ends.length, 1);
+  // What one end does not need, the other may have.
+  const spare = longest.reduce((sum, px) => sum + Math.max(0, most - px), 0);
+  const widths = new Map(columns.map((c) => [c.id, c.width]));
+  ends.forEach((c, i) => widths.set(c.id, Math.floor(Math.max(c.width, Math.min(longest[i] ?? 0, most + spare)))));
+  return widths;
+}
+
+function longestAddress(column: Column, docs: readonly Doc[]): number {
+  const side = column.id.slice(0, -'.ip'.length);
+  return docs.reduce((px, doc) => {
+    const country = textAt(doc, `${side}.geo.country_iso_code`) === '' ? 0 : COUNTRY;
+    return Math.max(px, Math.ceil(textAt(doc, column.id).length * ADDRESS_CHAR) + PADDING + country);
+  }, 0);
 }
 
 const NUMERIC = new Set<Column['kind']>(['number', 'bytes']);
