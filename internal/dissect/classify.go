@@ -33,13 +33,11 @@ func marks() []Protocol {
 		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                            // big endian
 		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
-		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}}, // RFC 854
-		{"pop3", Matcher{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(110) || bytes.Contains(b, []byte("POP")) }}},       // RFC 1939
-		{"imap", Matcher{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},     // RFC 9051
-		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                      // RFC 3977
-		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                // RFC 6120
-		{"krb5", Matcher{On: UDP, Port: 88, MinLen: 10, Func: krbMessage}},                                                                                         // RFC 4120
-		{"krb5", Matcher{On: TCP, Port: 88, MinLen: 14, Func: func(s *Session, d Dir, b []byte) bool { return krbMessage(s, d, b[4:]) }}},
+		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},                 // RFC 854
+		{"pop3", Matcher{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(110) || bytes.Contains(b, []byte("POP")) }}},                       // RFC 1939
+		{"imap", Matcher{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},                     // RFC 9051
+		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                                      // RFC 3977
+		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                                // RFC 6120
 		{"tds", Matcher{On: TCP, Bytes: "\x12\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // MS-TDS 2.2.6.5 PRELOGIN
 		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // LOGIN7
 		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                            // TDS 5 login, 512 bytes

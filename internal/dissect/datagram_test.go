@@ -135,3 +135,24 @@ func TestModbus(t *testing.T) {
 		}
 	}, "\x00\x01\x00\x00\x00\x06\x11\x03\x00\x6b\x00\x03", "\x00\x01\x00\x00\x00\x03\x11\x83\x02")
 }
+
+// TestKRB5 reads an AS-REQ and the KRB-ERROR to it.
+func TestKRB5(t *testing.T) {
+	request := fromHex(t, "6a8197308194a103020105a20302010aa48187308184a00703050040810010a1153013a003020101a10c300a1b087465737475736572a20d1b0b4558414d504c452e434f4da320301ea003020102a11730151b066b72627467741b0b4558414d504c452e434f4da511180f32303330313233313233353935395aa611180f32303330313233313233353935395aa80b3009020112020111020117")
+	failure := fromHex(t, "7e423040a003020105a10302011ea603020106a90d1b0b4558414d504c452e434f4daa20301ea003020102a11730151b066b72627467741b0b4558414d504c452e434f4d")
+	check := func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "krb5.cname", "testuser")
+		wantStrings(t, s, "krb5.sname", "krbtgt/EXAMPLE.COM")
+		wantStrings(t, s, "krb5.realm", "EXAMPLE.COM")
+		wantStrings(t, s, "krb5.etype", "aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96", "rc4-hmac")
+		wantStrings(t, s, "krb5.error", "KDC_ERR_C_PRINCIPAL_UNKNOWN")
+		wantStrings(t, s, "protocol", "krb5")
+	}
+	s := newTestSession(New(), UDP, 40000, 88)
+	s.Datagram(Client, 0, request)
+	s.Datagram(Server, 0, failure)
+	check(t, s)
+	framed := func(b []byte) string { return "\x00\x00\x00" + string([]byte{byte(len(b))}) + string(b) }
+	textSession(t, 88, check, framed(request), framed(failure))
+}

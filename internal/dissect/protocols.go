@@ -27,6 +27,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newModbus,
 		newNBNS,
 		newSIP,
+		newKRB5,
 		newTFTP,
 		newICMP,
 		newARP,
