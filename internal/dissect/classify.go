@@ -52,15 +52,11 @@ func marks() []Protocol {
 		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                         // IEC 60870-5-104
 		{"quic", Matcher{On: UDP, MinLen: 20, Func: quicLong}},                                                                                                                     // RFC 9000 section 17.2
 		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                            // RFC 6347
-		{"isakmp", Matcher{On: UDP, Port: 500, MinLen: 28, Func: isakmpHeader}},                                                                                                    // RFC 7296
-		{"isakmp", Matcher{On: UDP, Port: 4500, Bytes: "\x00\x00\x00\x00", MinLen: 32, Func: func(s *Session, d Dir, b []byte) bool { return isakmpHeader(s, d, b[4:]) }}},         // RFC 3948
 		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                                            // WireGuard whitepaper, 5.4.2
 		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                             // 5.4.3
 		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},               // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
 		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
-		{"diameter", Matcher{On: TCP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                   // RFC 6733
-		{"diameter", Matcher{On: SCTP, Bytes: "\x01", MinLen: 20, Func: diameterHeader}},                                                                                  //
 		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                               // RFC 5424, 5426
 		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
 		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4

@@ -156,3 +156,63 @@ func TestKRB5(t *testing.T) {
 	framed := func(b []byte) string { return "\x00\x00\x00" + string([]byte{byte(len(b))}) + string(b) }
 	textSession(t, 88, check, framed(request), framed(failure))
 }
+
+// isakmpMessage builds a message with one payload.
+func isakmpMessage(version, exchange, payload byte, body string) []byte {
+	size := isakmpHeaderLen + 4 + len(body)
+	return []byte("initiatr" + "\x00\x00\x00\x00\x00\x00\x00\x00" + string([]byte{payload, version, exchange, 8}) + "\x00\x00\x00\x00" +
+		string([]byte{0, 0, 0, byte(size)}) + string([]byte{0, 0, 0, byte(4 + len(body))}) + body)
+}
+
+func TestISAKMP(t *testing.T) {
+	set := New()
+	transform := func(last bool, typ, id byte) string {
+		next := byte(3)
+		if last {
+			next = 0
+		}
+		return string([]byte{next, 0, 0, 8, typ, 0, 0, id})
+	}
+	s := newTestSession(set, UDP, 500, 500)
+	transforms := transform(false, 1, 20) + transform(false, 2, 5) + transform(true, 4, 31)
+	s.Datagram(Client, 0, isakmpMessage(0x20, 34, 33, "\x00\x00\x00"+string([]byte{byte(8 + len(transforms))})+"\x01\x01\x00\x03"+transforms))
+	wantStrings(t, s, "isakmp.version", "2.0")
+	wantStrings(t, s, "isakmp.exchangeType", "ike-sa-init")
+	wantStrings(t, s, "isakmp.encryption", "aes-gcm-16")
+	wantStrings(t, s, "isakmp.hash", "prf-hmac-sha2-256")
+	wantStrings(t, s, "isakmp.dhGroup", "curve25519")
+	wantStrings(t, s, "isakmp.initiatorSpi", "696e697469617472")
+
+	old := newTestSession(set, UDP, 4500, 4500)
+	attributes := "\x80\x01\x00\x07\x80\x02\x00\x02\x80\x03\x00\x01\x80\x04\x00\x02"
+	proposal := "\x00\x00\x00" + string([]byte{byte(16 + len(attributes))}) + "\x01\x01\x00\x01" + "\x00\x00\x00" + string([]byte{byte(8 + len(attributes))}) + "\x01\x01\x00\x00" + attributes
+	old.Datagram(Client, 0, append([]byte{0, 0, 0, 0}, isakmpMessage(0x10, 2, 1, "\x00\x00\x00\x01\x00\x00\x00\x01"+proposal)...))
+	wantStrings(t, old, "isakmp.exchangeType", "identity-protection")
+	wantStrings(t, old, "isakmp.encryption", "aes-cbc")
+	wantStrings(t, old, "isakmp.hash", "sha1")
+	wantStrings(t, old, "isakmp.authMethod", "psk")
+	wantStrings(t, old, "isakmp.dhGroup", "modp1024")
+}
+
+func TestDiameter(t *testing.T) {
+	avp := func(code byte, v string) string {
+		pad := strings.Repeat("\x00", (4-len(v)%4)%4)
+		code16 := string([]byte{1, code})
+		if code == 1 {
+			code16 = "\x00\x01"
+		}
+		return "\x00\x00" + code16 + "\x40\x00" + string([]byte{0, byte(8 + len(v))}) + v + pad
+	}
+	avps := avp(7, "s;1") + avp(8, "client.example.org") + avp(40, "example.org") + avp(1, "me") + avp(12, "\x00\x00\x07\xd1")
+	message := "\x01\x00\x00" + string([]byte{byte(20 + len(avps))}) + "\x80\x00\x01\x10\x00\x00\x00\x04" + "hophend2" + avps
+	textSession(t, 3868, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "diameter.cmd", "Credit-Control-Request (272)")
+		wantStrings(t, s, "diameter.app", "Credit Control (4)")
+		wantStrings(t, s, "diameter.sessionId", "s;1")
+		wantStrings(t, s, "diameter.originHost", "client.example.org")
+		wantStrings(t, s, "diameter.originRealm", "example.org")
+		wantStrings(t, s, "diameter.user", "me")
+		wantStrings(t, s, "protocol", "diameter")
+	}, message)
+}

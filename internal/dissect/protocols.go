@@ -28,6 +28,8 @@ func constructors() []func(*spi.Registry) Protocol {
 		newNBNS,
 		newSIP,
 		newKRB5,
+		newISAKMP,
+		newDiameter,
 		newTFTP,
 		newICMP,
 		newARP,
