@@ -74,7 +74,7 @@ func readAll(s *Schema, b []byte) (docs []*spi.Document, err error) {
 // read is right or an error, except in the parts that no checksum covers: the footer and the indexes.
 func TestDamageIsAnErrorThatNamesThePlace(t *testing.T) {
 	s := testSchema(t, testRegistry())
-	docs := randomDocuments(s.registry, 500)
+	docs := randomDocuments(s.registry, 100)
 	good, _ := encode(t, s, docs)
 	want := inOrder(docs)
 	footer := len(good) - 8 - int(uint32(good[len(good)-8])|uint32(good[len(good)-7])<<8|uint32(good[len(good)-6])<<16)
@@ -100,13 +100,13 @@ func TestDamageIsAnErrorThatNamesThePlace(t *testing.T) {
 			}
 		}
 	}
-	for range 3000 {
+	for range 1500 {
 		at := rng.IntN(len(good))
 		b := bytes.Clone(good)
 		b[at] ^= 1 << rng.IntN(8)
 		check("flipped bit", at, b)
 	}
-	for range 200 {
+	for range 100 {
 		at := rng.IntN(len(good))
 		check("cut", at, good[:at])
 	}

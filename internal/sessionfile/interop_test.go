@@ -48,7 +48,7 @@ for row in pq.read_table(sys.argv[1], partitioning=None).to_pylist():
 // TestPyarrowReadsEveryValue compares every document with what pyarrow makes of its row.
 func TestPyarrowReadsEveryValue(t *testing.T) {
 	s := testSchema(t, testRegistry())
-	docs := randomDocuments(s.registry, pageRows+500)
+	docs := randomDocuments(s.registry, pageRows+10)
 	dir := written(t, s, docs)
 	cmd := exec.Command(testenv.Python(t), "-c", pyarrowScript, filepath.Join(dir, "sessions/day=2024-03-05/sensor=test/a.parquet")) //nolint:gosec // G204: of the test
 	cmd.Stderr = os.Stderr
@@ -95,7 +95,7 @@ func normal(t *testing.T, d *spi.Document) string {
 // TestDuckDBReads asks DuckDB, with Hive partitions, for sums that cross every kind of column.
 func TestDuckDBReads(t *testing.T) {
 	s := testSchema(t, testRegistry())
-	docs := randomDocuments(s.registry, 20_000)
+	docs := randomDocuments(s.registry, 5000)
 	dir := written(t, s, docs)
 	var rows, uris, answers, ttl, sent int64
 	byIP := map[string]int64{}
