@@ -464,9 +464,13 @@ type recordReader interface{ Next(r *chunk.Record) error }
 // on flow by flow, and keeps the first error in damage.
 func (f *feeder) chunk(ctx context.Context, r *chunk.Reader) error {
 	next := 0 // flow after those that gave all or some of their packets
+	last := r.Meta().LastNanos
 	err := r.ReadFlows(ctx, func(e *chunk.FlowEntry, recs *chunk.FlowRecords) error {
 		before := f.packets
 		err := f.flow(e, recs)
+		if err == nil {
+			f.lane.builder.FlowAdvance(last) // the chunk has no more of it
+		}
 		if err == nil || f.packets > before {
 			next++
 		}

@@ -54,10 +54,19 @@ func chunkEnd(chunk []positioned) int64 {
 
 func feed(b *Builder, chunks [][]positioned) {
 	for _, c := range chunks {
-		for _, p := range c {
-			b.Packet(p.p, p.pos)
-		}
+		feedChunk(b, c)
 		b.Advance(chunkEnd(c))
+	}
+}
+
+// feedChunk feeds the packets of a chunk as the compactor does.
+func feedChunk(b *Builder, c []positioned) {
+	end := chunkEnd(c)
+	for i, p := range c {
+		b.Packet(p.p, p.pos)
+		if i+1 == len(c) || c[i+1].p.Key != p.p.Key {
+			b.FlowAdvance(end)
+		}
 	}
 }
 
@@ -107,6 +116,20 @@ func TestOrderDoesNotMatter(t *testing.T) {
 				t.Fatalf("%d sessions open after Flush", n)
 			}
 		}
+	}
+}
+
+// TestFlowAdvance holds that the sessions which end within a chunk are saved while it is read, and not all kept
+// until its end.
+func TestFlowAdvance(t *testing.T) {
+	packets := decodeFrames(t, traffic(1, 300))
+	b, docs := collect(t, DefaultConfig())
+	chunk := chunked(packets, len(packets))[0]
+	feedChunk(b, chunk)
+	open := b.Open()
+	b.Advance(chunkEnd(chunk))
+	if b.Open() != open || open > len(docs) || len(docs) == 0 {
+		t.Errorf("%d sessions open and %d saved when the chunk was read, %d open after Advance", open, len(docs), b.Open())
 	}
 }
 
