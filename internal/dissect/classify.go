@@ -34,13 +34,8 @@ func marks() []Protocol {
 		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},                 // RFC 854
-		{"pop3", Matcher{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(110) || bytes.Contains(b, []byte("POP")) }}},                       // RFC 1939
-		{"imap", Matcher{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},                     // RFC 9051
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                                      // RFC 3977
 		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                                // RFC 6120
-		{"tds", Matcher{On: TCP, Bytes: "\x12\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // MS-TDS 2.2.6.5 PRELOGIN
-		{"tds", Matcher{On: TCP, Bytes: "\x10\x01\x00", MinLen: 8, Func: tdsLength}},                                                                                               // LOGIN7
-		{"tds", Matcher{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: 8}},                                                                                                            // TDS 5 login, 512 bytes
 		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                   // TNS connect
 		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  // IEEE 1815
 		{"dnp3", Matcher{On: UDP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  //

@@ -58,6 +58,15 @@ func (p *ntlm) findBase64(s *Session, text []byte) {
 	}
 }
 
+// findLine is findBase64 for a line of a dialogue that is a message, behind a
+// "+ " of the server's.
+func (p *ntlm) findLine(s *Session, line []byte) {
+	line = bytes.TrimPrefix(line, []byte("+ "))
+	if bytes.HasPrefix(line, []byte("TlRMTVNTUA")) { // the signature in base64
+		p.findBase64(s, line)
+	}
+}
+
 func (p *ntlm) message(s *Session, b []byte) (login ntlmLogin) {
 	if len(b) < 16 {
 		return login

@@ -11,6 +11,7 @@ import (
 // smtp reads SMTP and message submission (RFC 5321, 6409), with STARTTLS
 // (RFC 3207), AUTH (RFC 4954) and BDAT (RFC 3030).
 type smtp struct {
+	ntlm  *ntlm
 	mail  *mailFields
 	hello spi.FieldID
 }
@@ -20,6 +21,7 @@ const maxSMTPLine = 16 << 10 // honest lines have 1000 bytes at most; past this 
 func newSMTP(r *spi.Registry) Protocol {
 	f := &smtp{
 		mail: newMailFields(r),
+		ntlm: declareNTLM(r),
 		hello: r.Declare(spi.Field{Path: "email.smtpHello", Type: spi.LoTerm, List: true, Exprs: []string{"email.smtp-hello"}, Hot: true,
 			Name: "SMTP Hello", Help: "name given in HELO or EHLO", Group: "email"}),
 	}
@@ -108,6 +110,9 @@ func (p *smtpParser) reply(s *Session, line []byte) (tls bool) {
 	if len(line) < 3 || len(line) > 3 && line[3] == '-' {
 		return false
 	}
+	if challenge, ok := bytes.CutPrefix(line, []byte("334 ")); ok {
+		p.ntlm.findLine(s, challenge)
+	}
 	switch {
 	case p.starting:
 		p.starting = false
@@ -147,6 +152,7 @@ func (p *smtpParser) client(s *Session, line []byte) {
 		p.plain(s, line)
 		p.state = smtpCommands
 	case smtpAuth:
+		p.ntlm.findLine(s, line)
 	default:
 		p.command(s, line)
 	}

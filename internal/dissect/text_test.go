@@ -1,6 +1,9 @@
 package dissect
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // textSession feeds client and server in turn, whole and byte by byte, and
 // calls check on each session.
@@ -128,4 +131,52 @@ func TestMQTT(t *testing.T) {
 		wantStrings(t, s, "user", "me")
 	}, "\x10\x18\x00\x04MQTT\x04\x86\x00\x3c\x00\x02c1\x00\x01w\x00\x01m\x00\x02me\x32\xce\x01\x00\x03a/b\x00\x01"+string(make([]byte, 199))+
 		"\x82\x08\x00\x02\x00\x03s/#\x01\xe0\x00", "\x20\x02\x00\x00")
+}
+
+const ntlmNegotiate = "TlRMTVNTUAABAAAABwIAAgcABwAoAAAACAAIAC8AAAAKAGFKAAAAD0lNQVBET01JTUFQSE9TVA==" // IMAPDOM, IMAPHOST, 10.0.19041
+
+func TestPOP3(t *testing.T) {
+	textSession(t, 110, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "user", "me")
+		wantStrings(t, s, "ntlm.host", "IMAPHOST")
+		wantStrings(t, s, "tags", "pop3:authntlm")
+		wantStrings(t, s, "protocol", "pop3", "ntlm")
+	}, "", "+OK POP3 ready\r\n", "user me\r\n", "+OK\r\n", "AUTH NTLM\r\n", "+ \r\n", ntlmNegotiate+"\r\n", "-ERR no\r\n")
+	textSession(t, 110, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "protocol", "pop3", "tls")
+	}, "", "+OK POP3 ready\r\n", "STLS\r\n", "+OK go\r\n", tlsHelloBytes)
+}
+
+func TestIMAP(t *testing.T) {
+	textSession(t, 143, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "user", "me")
+		wantStrings(t, s, "email.folder", "INBOX", "Sent Items")
+		wantStrings(t, s, "ntlm.domain", "IMAPDOM")
+	}, "", "* OK IMAP4rev1 ready\r\n", "a LOGIN me secret\r\nb SELECT INBOX\r\nc EXAMINE \"Sent Items\"\r\n",
+		"* 1 FETCH (BODY {21}\r\nx SELECT NotAFolder\r\n)\r\nc OK\r\n", "d APPEND x {14}\r\ne SELECT Not\r\n\r\nd AUTHENTICATE NTLM\r\n", "+ \r\n", ntlmNegotiate+"\r\n")
+	textSession(t, 143, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "protocol", "imap", "tls")
+	}, "", "* OK IMAP4rev1 ready\r\n", "a STARTTLS\r\n", "* note\r\na OK go\r\n", tlsHelloBytes)
+}
+
+func TestTDS(t *testing.T) {
+	name := wide("sa")
+	login := strings.Repeat("\x00", 40) + u16le(60) + u16le(len(name)/2) + strings.Repeat("\x00", 16) + name
+	packet := func(typ byte, body string) string {
+		return string([]byte{typ, 1, 0, byte(8 + len(body)), 0, 0, 1, 0}) + body
+	}
+	textSession(t, 1433, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "user", "sa")
+		wantStrings(t, s, "protocol", "tds")
+	}, packet(0x10, login), packet(0x04, "\xfd\x00\x00"))
+	old := string([]byte{2, 0, 2, 0, 0, 0, 0, 0}) + strings.Repeat("\x00", 31) + "sybase" + strings.Repeat("\x00", 24) + "\x06" + strings.Repeat("\x00", 442)
+	textSession(t, 5000, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "user", "sybase")
+	}, old)
 }
