@@ -26,7 +26,6 @@ type API struct {
 	Log      *slog.Logger
 
 	metrics apiMetrics
-	slots   chan struct{}
 	now     func() time.Time
 }
 
@@ -44,7 +43,6 @@ func (a *API) Handler() (http.Handler, error) {
 	if a.Health == nil {
 		a.Health = &telemetry.Health{}
 	}
-	a.slots = make(chan struct{}, a.Config.Concurrent)
 	a.metrics = newAPIMetrics(a.Metrics)
 	// Captures do not shrink, and must reach the client range by range.
 	compress, err := gzhttp.NewWrapper(gzhttp.ContentTypes([]string{"application/json", "text/csv", "text/html", "text/plain", "text/javascript", "application/javascript", "text/css", "image/svg+xml"}))
@@ -59,7 +57,9 @@ func (a *API) Handler() (http.Handler, error) {
 		r.Get(path, h)
 		r.Post(path, h)
 	}
-	search, export := a.bounded(a.Config.Timeout), a.bounded(0)
+	// Apart, so that slow downloads do not keep searches waiting.
+	search := a.bounded(make(chan struct{}, a.Config.Concurrent), a.Config.Timeout)
+	export := a.bounded(make(chan struct{}, a.Config.Concurrent), 0)
 	both("/api/sessions", search(a.sessions))
 	both("/sessions.json", search(a.sessions))
 	both("/api/sessions.csv", export(a.sessionsCSV))
@@ -102,8 +102,9 @@ func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 // handler answers a request, or returns the error to answer with.
 type handler func(w http.ResponseWriter, r *http.Request, p *params) error
 
-// bounded limits how many handlers run at once, and for how long each (0: as long as the client reads).
-func (a *API) bounded(timeout time.Duration) func(handler) http.HandlerFunc {
+// bounded limits how many handlers run at once, to the capacity of slots, and for how long each (0: as long as the
+// client reads).
+func (a *API) bounded(slots chan struct{}, timeout time.Duration) func(handler) http.HandlerFunc {
 	return func(h handler) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			p, err := readParams(w, r)
@@ -117,12 +118,12 @@ func (a *API) bounded(timeout time.Duration) func(handler) http.HandlerFunc {
 				ctx, cancel = context.WithTimeout(ctx, timeout)
 				defer cancel()
 			}
-			if !a.acquire(ctx) {
+			if !acquire(ctx, slots) {
 				w.Header().Set("Retry-After", "5")
 				a.fail(w, r, &httpError{status: http.StatusServiceUnavailable, text: "too many requests are under way, try again"})
 				return
 			}
-			defer func() { <-a.slots }()
+			defer func() { <-slots }()
 			if err := h(w, r.WithContext(ctx), p); err != nil {
 				a.fail(w, r.WithContext(ctx), err)
 			}
@@ -133,11 +134,11 @@ func (a *API) bounded(timeout time.Duration) func(handler) http.HandlerFunc {
 // slotWait is how long a request waits for another to end before it is refused.
 const slotWait = 10 * time.Second
 
-func (a *API) acquire(ctx context.Context) bool {
+func acquire(ctx context.Context, slots chan<- struct{}) bool {
 	wait := time.NewTimer(slotWait)
 	defer wait.Stop()
 	select {
-	case a.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	case <-ctx.Done():
 	case <-wait.C:

@@ -40,6 +40,9 @@ func newAPIMetrics(reg prometheus.Registerer) apiMetrics {
 func (a *API) recordRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		// A client that does not read its answer must not hold a place for good; downloads move this on as they go.
+		// Writers without deadlines (in tests) need none.
+		_ = http.NewResponseController(w).SetWriteDeadline(began.Add(slotWait + a.Config.Timeout + stallAfter))
 		rec := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
 			status := rec.Status()
