@@ -177,7 +177,7 @@ func (p *sip) uriUser(s *Session, v []byte) {
 	for _, scheme := range [...]string{"sip:", "sips:"} {
 		if i := bytes.Index(v, []byte(scheme)); i >= 0 {
 			user, _, ok := bytes.Cut(v[i+len(scheme):], []byte("@"))
-			if ok && len(user) > 0 && bytes.IndexAny(user, "<> ;") < 0 {
+			if ok && len(user) > 0 && !bytes.ContainsAny(user, "<> ;") {
 				user, _, _ = bytes.Cut(user, []byte(":"))
 				s.Doc.AddBytes(p.f.user, user)
 			}
