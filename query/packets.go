@@ -311,6 +311,9 @@ func (e *export) part(ctx context.Context, runs []run) error {
 	}
 }
 
+// viewPieceBytes is how much of a long range is fetched at once for packets that are looked at.
+const viewPieceBytes = 4 * config.MiB
+
 // Session implements [Packets].
 func (f *Fetcher) Session(ctx context.Context, doc *spi.Document) iter.Seq2[Packet, error] {
 	return func(yield func(Packet, error) bool) {
@@ -323,7 +326,10 @@ func (f *Fetcher) Session(ctx context.Context, doc *spi.Document) iter.Seq2[Pack
 			return
 		}
 		var stats ExportStats
-		m := f.merge(ctx, runs, &stats)
+		// Who looks at a session seldom looks at all of it.
+		viewer := *f
+		viewer.cfg.PieceBytes = min(f.cfg.PieceBytes, viewPieceBytes)
+		m := viewer.merge(ctx, runs, &stats)
 		defer m.close()
 		m.onGone = func(_ int, err error) error {
 			f.metrics.gone.Inc()

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"wirelake/internal/config"
 	"wirelake/internal/expr"
 	"wirelake/internal/objstore"
 	"wirelake/internal/sessionfile"
@@ -25,14 +26,14 @@ import (
 
 // ParquetConfig bounds what searches of Parquet take. Start from DefaultParquetConfig.
 type ParquetConfig struct {
-	Workers      int   `koanf:"workers" help:"row groups that are searched at once, by all searches of this process"`
-	FooterBytes  int64 `koanf:"footer_bytes" help:"memory for the footers of Parquet files, which are kept between searches"`
-	LookBackDays int   `koanf:"look_back_days" help:"days before a search's start whose files are looked at for sessions that last into it"`
+	Workers      int         `koanf:"workers" help:"row groups that are searched at once, by all searches of this process"`
+	FooterBytes  config.Size `koanf:"footer_bytes" help:"memory for the footers of Parquet files, which are kept between searches"`
+	LookBackDays int         `koanf:"look_back_days" help:"days before a search's start whose files are looked at for sessions that last into it"`
 }
 
 // DefaultParquetConfig returns the documented defaults.
 func DefaultParquetConfig() ParquetConfig {
-	return ParquetConfig{Workers: max(4, runtime.GOMAXPROCS(0)), FooterBytes: 256 << 20, LookBackDays: 7}
+	return ParquetConfig{Workers: max(4, runtime.GOMAXPROCS(0)), FooterBytes: 256 * config.MiB, LookBackDays: 7}
 }
 
 // Validate reports every bad setting.
@@ -41,8 +42,8 @@ func (c ParquetConfig) Validate() error {
 	if c.Workers < 1 {
 		errs = append(errs, fmt.Errorf("workers: %d is under 1", c.Workers))
 	}
-	if c.FooterBytes < 1<<20 {
-		errs = append(errs, fmt.Errorf("footer_bytes: %d is under 1 MiB", c.FooterBytes))
+	if c.FooterBytes < config.MiB {
+		errs = append(errs, fmt.Errorf("footer_bytes: %v is under 1MiB", c.FooterBytes))
 	}
 	if c.LookBackDays < 0 {
 		errs = append(errs, fmt.Errorf("look_back_days: %d is negative", c.LookBackDays))
@@ -90,7 +91,7 @@ func NewParquet(store objstore.Store, reg *spi.Registry, cfg ParquetConfig, log 
 	}
 	return &Parquet{
 		store: store, reg: reg, reader: reader, cfg: cfg, log: log,
-		cache: newFooterCache(cfg.FooterBytes), slots: make(chan struct{}, cfg.Workers),
+		cache: newFooterCache(int64(cfg.FooterBytes)), slots: make(chan struct{}, cfg.Workers),
 	}, nil
 }
 
@@ -307,7 +308,7 @@ func predicate(reg *spi.Registry, s *Search) expr.Node {
 }
 
 // eachGroup calls fn for every row group that may hold rows, several at once, each with the file's number in the
-// order of the search. Days go from the newest when newest is set.
+// order of the search. With newest set it goes from the newest day, file and row group to the oldest.
 func (p *Parquet) eachGroup(ctx context.Context, s *Search, newest bool, c *counts, warn *warnings, fn func(ctx context.Context, g *groupScan) error) error {
 	days, err := p.days(ctx, s, c)
 	if err != nil {
@@ -331,7 +332,7 @@ func (p *Parquet) eachGroup(ctx context.Context, s *Search, newest bool, c *coun
 			if err != nil {
 				return err
 			}
-			if err := p.scanFiles(ctx, files, number, root, c, warn, fn); err != nil {
+			if err := p.scanFiles(ctx, files, number, newest, root, c, warn, fn); err != nil {
 				return err
 			}
 			number += len(part)
@@ -340,7 +341,7 @@ func (p *Parquet) eachGroup(ctx context.Context, s *Search, newest bool, c *coun
 	return nil
 }
 
-func (p *Parquet) scanFiles(ctx context.Context, files []*sessionfile.File, number int, root expr.Node, c *counts, warn *warnings, fn func(ctx context.Context, g *groupScan) error) error {
+func (p *Parquet) scanFiles(ctx context.Context, files []*sessionfile.File, number int, newest bool, root expr.Node, c *counts, warn *warnings, fn func(ctx context.Context, g *groupScan) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, f := range files {
 		if f == nil {
@@ -357,6 +358,9 @@ func (p *Parquet) scanFiles(ctx context.Context, files []*sessionfile.File, numb
 			}
 		}
 		for n := range f.NumGroups() {
+			if newest {
+				n = f.NumGroups() - 1 - n
+			}
 			select {
 			case p.slots <- struct{}{}:
 			case <-groupCtx.Done():

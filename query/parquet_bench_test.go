@@ -112,6 +112,28 @@ func BenchmarkParquetSearch(b *testing.B) {
 	}
 }
 
+// BenchmarkParquetPage is what the GUI asks first: the newest 50 of a million sessions as whole documents, and the
+// timeline of all.
+func BenchmarkParquetPage(b *testing.B) {
+	engine, _ := million(b)
+	all := &expr.Expr{Root: expr.All{}}
+	newest := []Sort{{spi.FirstPacket, true}}
+	for name, s := range map[string]*Search{
+		"rows":     {Expr: all, Sort: newest, Length: 50},
+		"timeline": {Expr: all, Histogram: &Histogram{Field: spi.LastPacket, Interval: time.Minute}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			before := cpuTime(b)
+			for b.Loop() {
+				if _, err := engine.Search(context.Background(), s); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric((cpuTime(b)-before).Seconds()*1000/float64(b.N), "cpu-ms")
+		})
+	}
+}
+
 // duckScript prints the fastest of five runs of the first query, in seconds of the clock and of the processor, and
 // the answer of the second query.
 const duckScript = `

@@ -49,8 +49,11 @@ func (t *topRows) add(ctx context.Context, g *groupScan, set rowSet) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, row := range rows {
-		r := rowRef{keys: keys[i*len(t.sort) : (i+1)*len(t.sort)], file: g.file, number: g.number, group: g.index, row: row}
+	for i := range rows {
+		if len(t.sort) > 0 && t.sort[0].Descending {
+			i = len(rows) - 1 - i // rows are in order of time: the first that come are likely to stay
+		}
+		r := rowRef{keys: keys[i*len(t.sort) : (i+1)*len(t.sort)], file: g.file, number: g.number, group: g.index, row: rows[i]}
 		if len(t.heap.refs) < t.limit {
 			r.keys = slices.Clone(r.keys)
 			heap.Push(&t.heap, r)
