@@ -32,7 +32,7 @@ const KNOWN: Record<string, Partial<Column>> = {
   'network.bytes': { title: 'Bytes', width: 92, kind: 'bytes' },
   totDataBytes: { title: 'Data bytes', width: 92, kind: 'bytes' },
   protocol: { title: 'Protocols', width: 118 },
-  [INFO]: { title: 'Info', width: 320, kind: 'info', help: 'URLs, hosts, names, tags', sortable: false },
+  [INFO]: { title: 'Info', width: 290, kind: 'info', help: 'URLs, hosts, names, tags', sortable: false },
 };
 
 /** Expression names of the columns above, should the registry not be there yet. */
