@@ -303,16 +303,7 @@ func (g *groupScan) leaf(ctx context.Context, l *expr.Leaf, candidates rowSet) (
 	if err != nil || (accept != nil && c.DictionaryOnly() && !slices.Contains(accept, true)) {
 		return out, err
 	}
-	match := l.MatchString
-	if values, exact := l.ExactStrings(); exact {
-		match = func(s string) bool { return slices.Contains(values, s) }
-		if len(values) > 8 {
-			match = func(s string) bool { _, found := slices.BinarySearch(values, s); return found }
-			if l.Kind == expr.Addrs {
-				match = l.MatchString // sorted as addresses, not as text
-			}
-		}
-	}
+	match := textMatcher(l)
 	want := func(s sessionfile.PageSpot) bool {
 		if s.AllNull() || !candidates.any(s.First, s.First+s.Rows) {
 			return false
@@ -342,6 +333,23 @@ func (g *groupScan) leaf(ctx context.Context, l *expr.Leaf, candidates rowSet) (
 	return out, err
 }
 
+// textMatcher returns the fastest way to ask a leaf of a text or address field.
+func textMatcher(l *expr.Leaf) func(string) bool {
+	values, exact := l.ExactStrings()
+	switch {
+	case !exact:
+		return l.MatchString
+	case len(values) == 1:
+		value := values[0]
+		return func(s string) bool { return s == value }
+	}
+	set := make(map[string]struct{}, len(values))
+	for _, v := range values {
+		set[v] = struct{}{}
+	}
+	return func(s string) bool { _, found := set[s]; return found }
+}
+
 // acceptTable evaluates the predicate on every entry of the dictionary; nil without a dictionary.
 func (g *groupScan) acceptTable(ctx context.Context, c *sessionfile.Column, l *expr.Leaf) ([]bool, error) {
 	d, err := c.Dict(ctx)
@@ -349,16 +357,15 @@ func (g *groupScan) acceptTable(ctx context.Context, c *sessionfile.Column, l *e
 		return nil, err
 	}
 	accept := make([]bool, d.Len())
-	values, exact := l.ExactStrings()
-	for i := range accept {
-		switch {
-		case c.Numeric():
+	if c.Numeric() {
+		for i := range accept {
 			accept[i] = l.MatchInt(d.Int(i))
-		case exact && len(values) == 1:
-			accept[i] = d.String(i) == values[0]
-		default:
-			accept[i] = l.MatchString(d.String(i))
 		}
+		return accept, nil
+	}
+	match := textMatcher(l)
+	for i := range accept {
+		accept[i] = match(d.String(i))
 	}
 	return accept, nil
 }
