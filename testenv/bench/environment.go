@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
 	"wirelake/internal/dissect"
 	"wirelake/internal/elastic"
@@ -30,15 +29,14 @@ type bench struct {
 	tmp    string // removed at the end
 	report report
 
-	binary  string
-	minio   *testenv.MinIOServer
-	bucket  *testenv.S3
-	node    *testenv.ElasticsearchServer
-	client  *elastic.Client
-	set     *dissect.Set
-	mixed   *archive
-	inputs  []string
-	started time.Time
+	binary string
+	minio  *testenv.MinIOServer
+	bucket *testenv.S3
+	node   *testenv.ElasticsearchServer
+	client *elastic.Client
+	set    *dissect.Set
+	mixed  *archive
+	inputs []string
 }
 
 func newBench(o options) (*bench, error) {
@@ -46,7 +44,7 @@ func newBench(o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{options: o, root: root, dir: filepath.Join(root, ".cache", "bench"), set: dissect.New(), started: time.Now()}
+	b := &bench{options: o, root: root, dir: filepath.Join(root, ".cache", "bench"), set: dissect.New()}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -188,9 +186,8 @@ func clearStore(ctx context.Context, s objstore.Store, prefixes ...string) error
 
 // usage is what a process took.
 type usage struct {
-	took time.Duration
-	cpu  time.Duration
-	rss  int64 // bytes at most
+	spent       // with the servers
+	rss   int64 // bytes at most
 }
 
 // wirelake runs the binary and returns what it took.
@@ -203,20 +200,18 @@ func (b *bench) wirelake(ctx context.Context, env []string, args ...string) (usa
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	began := time.Now()
-	err = cmd.Run()
-	u := usage{took: time.Since(began)}
-	if err != nil {
+	var u usage
+	if u.spent, err = timed(cmd.Run); err != nil {
 		return u, fmt.Errorf("wirelake %s: %w\n%s", strings.Join(args, " "), err, out.Bytes())
 	}
 	s := cmd.ProcessState
-	u.cpu = s.UserTime() + s.SystemTime()
 	if r, ok := s.SysUsage().(*syscall.Rusage); ok {
 		u.rss = r.Maxrss << 10 // Linux counts KiB
 		if runtime.GOOS == "darwin" {
 			u.rss = r.Maxrss
 		}
 	}
-	log.Printf("wirelake %s: %.2f s, %.2f s of CPU, %d MiB", args[0], u.took.Seconds(), u.cpu.Seconds(), u.rss>>20)
+	log.Printf("wirelake %s: %.2f s, %.2f s of CPU and %.2f s of servers', %d MiB", args[0], u.took.Seconds(),
+		(s.UserTime() + s.SystemTime()).Seconds(), (u.cpu - s.UserTime() - s.SystemTime()).Seconds(), u.rss>>20)
 	return u, nil
 }

@@ -66,6 +66,8 @@ func (b *bench) ranges(ctx context.Context) error {
 		return err
 	}
 	frames := map[string][]chunk.Frame{}
+	var indexBytes int64
+	flows := 0
 	for obj, err := range a.store.List(ctx, "chunks/", "") {
 		if err != nil {
 			return err
@@ -75,6 +77,8 @@ func (b *bench) ranges(ctx context.Context) error {
 			return err
 		}
 		frames[obj.Key] = r.Frames()
+		indexBytes += r.IndexBytes()
+		flows += len(r.Flows())
 	}
 	s, err := fetchAll(ctx, a.store, small, frames)
 	if err != nil {
@@ -90,7 +94,8 @@ func (b *bench) ranges(ctx context.Context) error {
 		row{what: "the worst of those above 64 KiB in each chunk", ratio: l.worst, required: 1.1},
 		row{what: fmt.Sprintf("%d sessions to 64 KiB, frames fetched a chunk, at most", len(small)), measured: number(s.fetched/float64(len(small))) + " B a session",
 			ratio: float64(s.frames), required: 1, unit: "frames"},
-		row{what: "range GETs a chunk, at most", ratio: max(s.gets, l.gets), required: 1})
+		row{what: "range GETs a chunk, at most", ratio: max(s.gets, l.gets), required: 1},
+		row{what: fmt.Sprintf("index of %d chunks", len(frames)), ratio: float64(indexBytes) / float64(flows), unit: "B a flow"})
 	return nil
 }
 

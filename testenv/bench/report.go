@@ -19,6 +19,7 @@ type row struct {
 	measured  string
 	yardstick string
 	ratio     float64
+	byCPU     float64 // the ratio of the CPU times, servers included; 0: none
 	least     bool    // the bounds are the least that is wanted, not the most
 	required  float64 // 0: none
 	goal      float64 // 0: none
@@ -78,14 +79,18 @@ func number(f float64) string {
 func (r *report) print(w io.Writer) error {
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n%s, %s/%s, %d cores\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	s.WriteString("| what\t| measured\t| yardstick\t| ratio\t| required, goal\t|\t|\n")
-	s.WriteString("| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n")
+	s.WriteString("| what\t| measured\t| yardstick\t| ratio\t| by CPU\t| required, goal\t|\t|\n")
+	s.WriteString("| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n")
 	for _, row := range r.rows {
 		ratio := number(row.ratio)
 		if row.unit != "" {
 			ratio += " " + row.unit
 		}
-		fmt.Fprintf(&s, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t|\n", row.what, row.measured, row.yardstick, ratio, row.bounds(), row.verdict())
+		byCPU := ""
+		if row.byCPU != 0 {
+			byCPU = number(row.byCPU)
+		}
+		fmt.Fprintf(&s, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t|\n", row.what, row.measured, row.yardstick, ratio, byCPU, row.bounds(), row.verdict())
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	if _, err := io.WriteString(tw, s.String()); err != nil {
