@@ -73,10 +73,10 @@ func (a *API) Handler() (http.Handler, error) {
 		both("/api/sessions/"+string(format)+"/*", h)
 		both("/sessions."+string(format), h)
 		both("/sessions."+string(format)+"/*", h)
-		one := export(a.sessionCapture(format))
+		one, entire := export(a.sessionCapture(format, false)), export(a.sessionCapture(format, true))
 		r.Get("/api/session/{node}/{id}/"+string(format), one)
-		r.Get("/api/session/entire/{node}/{id}/"+string(format), one)
-		r.Get("/api/session/entire/{node}/{id:[^.]+}."+string(format), one)
+		r.Get("/api/session/entire/{node}/{id}/"+string(format), entire)
+		r.Get("/api/session/entire/{node}/{id:[^.]+}."+string(format), entire)
 		r.Get("/api/session/{node}/{id:[^.]+}."+string(format), one)
 	}
 	r.Get("/api/session/{node}/{id}/packets", export(a.packets))

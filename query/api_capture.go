@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"wirelake/internal/expr"
 	"wirelake/internal/spi"
 )
 
@@ -49,8 +52,9 @@ func (a *API) sessionsCapture(f Format) handler {
 	}
 }
 
-// sessionCapture answers the capture of one session. Its segments are one session here: entire or not is the same.
-func (a *API) sessionCapture(f Format) handler {
+// sessionCapture answers the capture of one session: of the document that is named or, when entire, of all segments that
+// the session was saved in.
+func (a *API) sessionCapture(f Format, entire bool) handler {
 	return func(w http.ResponseWriter, r *http.Request, _ *params) error {
 		if a.Packets == nil {
 			return errNoPackets()
@@ -64,13 +68,30 @@ func (a *API) sessionCapture(f Format) handler {
 		}
 		out := newDownload(w, contentType(f), d.String(spi.ID)+"."+string(f))
 		out.hold = captureHead
-		stats, err := a.export(r, out, f, yieldAll([]*spi.Document{d}))
+		docs := yieldAll([]*spi.Document{d})
+		if root := d.String(spi.RootID); entire && root != "" {
+			segments, err := a.segments(root)
+			if err != nil {
+				return err
+			}
+			docs = a.logWarnings(r, a.Engine.Each(r.Context(), segments))
+		}
+		stats, err := a.export(r, out, f, docs)
 		if err == nil && stats.Packets == 0 && stats.Gone > 0 {
 			// An export of many leaves it out; alone it is an error.
 			err = fmt.Errorf("session %s: %w", d.String(spi.ID), ErrGone)
 		}
 		return out.finish(err)
 	}
+}
+
+// segments searches for all that a session was saved in, the first one included.
+func (a *API) segments(root string) (*Search, error) {
+	e, err := expr.Parse("rootId == "+strconv.Quote(root), a.Registry, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	return &Search{Expr: e, Fields: CaptureFields()}, nil
 }
 
 // captureHead is above the header of a capture file: what is written before the first packet.
