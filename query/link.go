@@ -54,12 +54,15 @@ func linkTarget(q url.Values, now time.Time) (string, error) {
 	case start.IsZero() && end.IsZero():
 		target.Set("date", "-1")
 	default:
-		target.Set("startTime", strconv.FormatInt(start.Add(-linkPadding).Unix(), 10))
+		target.Set("startTime", epoch(start.Add(-linkPadding)))
 		// Rounded up: the last second counts whole.
-		target.Set("stopTime", strconv.FormatInt(end.Add(linkPadding+time.Second-time.Nanosecond).Unix(), 10))
+		target.Set("stopTime", epoch(end.Add(linkPadding+time.Second-time.Nanosecond)))
 	}
 	return "/sessions?" + target.Encode(), nil
 }
+
+// epoch writes seconds since 1970, none before, with five digits at least: four are a year.
+func epoch(t time.Time) string { return fmt.Sprintf("%05d", max(0, t.Unix())) }
 
 // linkExpression writes the flow as an expression. With both ends known it names them in both directions; addresses and
 // ports of one end stay together.
