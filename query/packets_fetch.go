@@ -202,9 +202,11 @@ func (f *Fetcher) openRuns(r byteRange, b []byte, stats *rangeCount) ([]*openRun
 				small = append(small, o)
 				continue
 			}
-			// A copy: the range it came with may hold many others, that end before it.
 			have := min(run.length, int64(f.cfg.PieceBytes))
-			bytes := slices.Clone(b[run.offset-r.off : run.offset-r.off+have])
+			bytes := b[run.offset-r.off:][:have:have]
+			if have < int64(len(b))/2 {
+				bytes = slices.Clone(bytes) // the range it came with holds many others, that end before it
+			}
 			o.stream = &runStream{f: f, run: run, bytes: bytes, fetched: have, skip: run.skip, left: run.size, stats: stats}
 			o.held = have + chunk.FlowFrameBytes
 		}
