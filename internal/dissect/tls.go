@@ -100,7 +100,8 @@ func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 
 // record reads the handshake messages of one record; a message may span several.
 func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
-	if len(p.pending[dir]) > 0 {
+	held := len(p.pending[dir])
+	if held > 0 {
 		p.pending[dir] = append(p.pending[dir], b...)
 		b = p.pending[dir]
 	}
@@ -114,6 +115,9 @@ func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
 		}
 		p.message(s, b[0], b[tlsHandshakeHeader:tlsHandshakeHeader+size])
 		b = b[tlsHandshakeHeader+size:]
+	}
+	if !s.Hold(len(b) - held) {
+		return DirDone
 	}
 	p.pending[dir] = append(p.pending[dir][:0], b...)
 	return More
