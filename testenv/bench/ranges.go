@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"log"
 
 	"wirelake/internal/chunk"
@@ -49,7 +51,7 @@ func (p part) own(frames []chunk.Frame) (bytes float64, touched int) {
 	return bytes, touched
 }
 
-// ranges fetches the packets of sessions of all sizes from MinIO, as a search's answer is exported, and compares the
+// ranges exports sessions of all sizes, each alone, from MinIO, and compares the
 // bytes that this takes with the bytes that they are compressed.
 func (b *bench) ranges(ctx context.Context) error {
 	a, err := b.mixedArchive(ctx)
@@ -162,15 +164,12 @@ func fetchAll(ctx context.Context, store objstore.Store, sessions []stored, fram
 			chunks[p.key] = true
 		}
 		var count objstore.Counter
-		var packets int64
-		for _, err := range fetcher.Session(objstore.WithCounter(ctx, &count), s.doc) {
-			if err != nil {
-				return c, err
-			}
-			packets++
+		stats, err := fetcher.Export(objstore.WithCounter(ctx, &count), io.Discard, query.PCAPNG, one(s.doc))
+		if err != nil {
+			return c, err
 		}
-		if want, _ := s.doc.Int(spi.NetworkPackets); packets != want {
-			return c, fmt.Errorf("session %s: %d packets fetched, it has %d", s.doc.String(spi.ID), packets, want)
+		if want, _ := s.doc.Int(spi.NetworkPackets); stats.Packets != want {
+			return c, fmt.Errorf("session %s: %d packets fetched, it has %d", s.doc.String(spi.ID), stats.Packets, want)
 		}
 		fetched := float64(count.Bytes.Load())
 		c.fetched += fetched
@@ -181,4 +180,9 @@ func fetchAll(ctx context.Context, store objstore.Store, sessions []stored, fram
 		c.gets = max(c.gets, float64(count.Gets.Load())/float64(len(chunks)))
 	}
 	return c, nil
+}
+
+// one yields a single session.
+func one(d *spi.Document) iter.Seq2[*spi.Document, error] {
+	return func(yield func(*spi.Document, error) bool) { yield(d, nil) }
 }
