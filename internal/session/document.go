@@ -53,10 +53,11 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	if f.segments > 1 && !b.cfg.Reference && f.segStart != 0 {
 		first = f.segStart
 	}
-	id := ID(b.cfg.Lane, &f.key, first, f.first, f.firstSeq, f.segments)
+	lane := laneName(b.cfg)
+	id := ID(lane, &f.key, first, f.first, f.firstSeq, f.segments)
 	root := ""
 	if f.segments > 1 {
-		root = ID(b.cfg.Lane, &f.key, f.first, f.first, f.firstSeq, 1)
+		root = ID(lane, &f.key, f.first, f.first, f.firstSeq, 1)
 	} else if !final {
 		root = id
 	}

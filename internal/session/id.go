@@ -8,9 +8,18 @@ import (
 	"wirelake/internal/packet"
 )
 
+// laneName names a lane among those of all sensors, for ID: sensor/lane. Lanes of two sensors may have the same
+// name, as when both import the same file, and their sessions must stay apart.
+func laneName(cfg Config) string {
+	if cfg.Sensor == "" {
+		return cfg.Lane
+	}
+	return cfg.Sensor + "/" + cfg.Lane
+}
+
 // ID returns the id of a session's segment: the day of the document's firstPacket
 // (UTC, YYMMDD), a dash, and 26 characters of base32 of the first 128 bits of
-// SHA-256 over lane, zero byte, flow key (packet.Key.AppendBinary), then, big
+// SHA-256 over lane (sensor/lane), zero byte, flow key (packet.Key.AppendBinary), then, big
 // endian, first packet's time in ns, TCP sequence number of the first packet (0
 // without TCP) and the segment's number, from 1. The id of segment 1 is the root id.
 func ID(lane string, key *packet.Key, dayNanos, firstNanos int64, firstSeq uint32, segment int) string {
