@@ -50,6 +50,7 @@ type openFlow struct {
 // chunkRef is what is kept of a chunk while sessions have packets in it.
 type chunkRef struct {
 	key      string
+	file     string // it was imported from, "" for none
 	linkType uint32
 	frames   []chunk.Frame
 	loss     uint64
@@ -139,12 +140,12 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 	}
 	meta := r.Meta()
 	if l.builder == nil {
-		if err := l.begin(ctx, meta); err != nil {
+		if err := l.begin(ctx); err != nil {
 			return err
 		}
 	}
 	seq := uint32(meta.Sequence) //nolint:gosec // a lane of a chunk a second lasts 136 years
-	l.chunks[seq] = &chunkRef{key: obj.Key, linkType: meta.LinkType, frames: r.Frames(), loss: meta.KernelDrops + meta.SpoolDrops}
+	l.chunks[seq] = &chunkRef{key: obj.Key, linkType: meta.LinkType, file: meta.File, frames: r.Frames(), loss: meta.KernelDrops + meta.SpoolDrops}
 	if l.batch == nil {
 		l.batch = l.c.newBatch(l.sensor, l.name, meta.Sequence, "")
 		l.oldest = began
@@ -191,9 +192,9 @@ func (l *lane) skip(ctx context.Context, key string, err error) {
 
 // begin makes the session builder, and gives it back the sessions that were open
 // at the checkpoint by reading their packets again.
-func (l *lane) begin(ctx context.Context, meta chunk.Meta) error {
+func (l *lane) begin(ctx context.Context) error {
 	cfg := l.c.session
-	cfg.Sensor, cfg.Lane, cfg.File = l.sensor, l.name, meta.File
+	cfg.Sensor, cfg.Lane = l.sensor, l.name
 	l.builder = session.New(l.c.set, cfg, l.c.geo, l.emit)
 	l.chunks = make(map[uint32]*chunkRef)
 	if len(l.cp.Open) == 0 {
@@ -231,7 +232,7 @@ func (l *lane) begin(ctx context.Context, meta chunk.Meta) error {
 		}
 		m := r.Meta()
 		seq := uint32(name.Sequence) //nolint:gosec // see take
-		l.chunks[seq] = &chunkRef{key: key, linkType: m.LinkType, frames: r.Frames(), loss: m.KernelDrops + m.SpoolDrops}
+		l.chunks[seq] = &chunkRef{key: key, linkType: m.LinkType, file: m.File, frames: r.Frames(), loss: m.KernelDrops + m.SpoolDrops}
 		f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{})}
 		if err := f.flows(ctx, r, func(k packet.Key) bool { return wanted[k] }); err != nil {
 			return err
@@ -281,6 +282,9 @@ func (l *lane) emit(s *session.Session) {
 			return
 		}
 		loss += ref.loss
+		if ref.file != "" { // a session of a series may be in several
+			s.Doc.AddString(spi.FilePath, ref.file)
+		}
 		o, ok := s.Doc.NewObject(spi.ChunkList, spi.Root)
 		if !ok {
 			break // the document is full, and says so
@@ -409,11 +413,7 @@ func (l *lane) flushQuiet(ctx context.Context) error {
 		return nil
 	}
 	if l.builder == nil {
-		r, err := chunk.Open(ctx, l.c.store, l.cp.Chunk)
-		if err != nil {
-			return err
-		}
-		if err := l.begin(ctx, r.Meta()); err != nil {
+		if err := l.begin(ctx); err != nil {
 			return err
 		}
 	}

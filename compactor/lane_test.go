@@ -55,7 +55,7 @@ func putChunk(t testing.TB, store objstore.Store, seq uint64, final bool, linkTy
 			}
 		}
 	}
-	meta := chunk.Meta{Sensor: testSensor, Lane: testLane, LinkType: linkType, Snaplen: 65535, Sequence: seq, KeyNanos: testStart + seconds[0]*1e9, Final: final}
+	meta := chunk.Meta{Sensor: testSensor, Lane: testLane, File: fmt.Sprintf("rotated-%d.pcap", seq), LinkType: linkType, Snaplen: 65535, Sequence: seq, KeyNanos: testStart + seconds[0]*1e9, Final: final}
 	var out bytes.Buffer
 	if _, err := b.Seal(meta, &out); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func newTestCompactor(t testing.TB, store objstore.Store, change func(*Config)) 
 	return c
 }
 
-// sessions reads all sessions of the store as "port first-last packets protocols", by id.
+// sessions reads all sessions of the store as "port first-last packets protocols of files", by id.
 func sessions(t testing.TB, store objstore.Store) map[string]string {
 	t.Helper()
 	schema, err := sessionfile.NewSchema(dissect.New().Registry())
@@ -116,11 +116,15 @@ func sessions(t testing.TB, store objstore.Store) map[string]string {
 			for v := range d.Each(spi.Protocol) {
 				protocols = append(protocols, v.Str)
 			}
+			var files []string
+			for v := range d.Each(spi.FilePath) {
+				files = append(files, strings.TrimSuffix(strings.TrimPrefix(v.Str, "rotated-"), ".pcap"))
+			}
 			id := d.String(spi.ID)
 			if out[id] != "" {
 				t.Errorf("session %s is there twice", id)
 			}
-			out[id] = fmt.Sprintf("%d %d-%d %d %s", port, first-testStart/1e6, last-testStart/1e6, packets, strings.Join(protocols, ","))
+			out[id] = fmt.Sprintf("%d %d-%d %d %s of %s", port, first-testStart/1e6, last-testStart/1e6, packets, strings.Join(protocols, ","), strings.Join(files, ","))
 		}
 	}
 	return out
@@ -167,7 +171,7 @@ func TestLaneGoesOn(t *testing.T) {
 	once()
 	once()
 	got := sessions(t, store)
-	for _, want := range []string{"1001 0-120000 5 udp", "1002 0-10000 2 udp", "1003 120000-120000 1 udp"} {
+	for _, want := range []string{"1001 0-120000 5 udp of 0,1,2", "1002 0-10000 2 udp of 0", "1003 120000-120000 1 udp of 2"} {
 		if !hasSession(got, want) {
 			t.Errorf("session %q is missing in %v", want, got)
 		}
@@ -193,7 +197,7 @@ func TestQuietLane(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run ended with %v", err)
 	}
-	if got := sessions(t, store); !hasSession(got, "1001 0-10000 2 udp") || !hasSession(got, "1001 20000-20000 1 udp") {
+	if got := sessions(t, store); !hasSession(got, "1001 0-10000 2 udp of 0") || !hasSession(got, "1001 20000-20000 1 udp of 1") {
 		t.Errorf("got %v, want the session before and the one after the silence", got)
 	}
 }
@@ -232,7 +236,7 @@ func TestQuietLaneKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := sessions(t, store)
-	if len(got) != 2 || !hasSession(got, "1001 0-10000 2 udp") || !hasSession(got, "1001 20000-20000 1 udp") {
+	if len(got) != 2 || !hasSession(got, "1001 0-10000 2 udp of 0") || !hasSession(got, "1001 20000-20000 1 udp of 1") {
 		t.Errorf("got %v, want the session that was saved and a new one", got)
 	}
 }
@@ -267,7 +271,7 @@ func TestUnreadableChunk(t *testing.T) {
 	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	if got := sessions(t, store); !hasSession(got, "1001 0-2000 2 udp") || len(got) != 1 {
+	if got := sessions(t, store); !hasSession(got, "1001 0-2000 2 udp of 0,2") || len(got) != 1 {
 		t.Errorf("got %v, want the session of both good chunks", got)
 	}
 	cp, err := loadCheckpoint(t.Context(), store, testSensor, testLane)
