@@ -370,7 +370,7 @@ func TestElasticsearchTrouble(t *testing.T) {
 		got := indexed(t, es)
 		dns := 0
 		for id, doc := range want {
-			if strings.Contains(doc, `"dns"`) {
+			if strings.Contains(doc, `"dns":`) {
 				dns++
 				if !strings.Contains(stderr.String(), id) {
 					t.Fatalf("document %s was rejected, and the log does not name it", id)
