@@ -111,19 +111,23 @@ func TestCompactorKilledAnywhere(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// A run goes on where the killed one was: small steps spread the kills over the work.
-		time.Sleep(idle*3/4 + time.Duration(random.Int64N(int64(whole)/10+1)))
+		// A run goes on where the killed one was. Each is let come a file or two
+		// further, and killed a random moment later.
+		want := parquetFiles(t, hurt) + 1 + random.IntN(2)
+		for deadline := time.Now().Add(500 * time.Millisecond); parquetFiles(t, hurt) < want && time.Now().Before(deadline); {
+			if i%5 == 0 { // or right away
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(random.Int64N(int64(2*idle/3) + 1)))
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
 		if cmd.Wait() == nil {
 			survived++
 		}
-		files, err := filepath.Glob(filepath.Join(hurt, "sessions", "*", "*", "*.parquet"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		progress[len(files)] = true
+		progress[parquetFiles(t, hurt)] = true
 		if i%10 == 5 {
 			checkUnique(t, hurt)
 		}
@@ -142,14 +146,20 @@ func TestCompactorKilledAnywhere(t *testing.T) {
 	}
 }
 
-// checkUnique holds that no id is there twice, whatever was left half done.
-func checkUnique(t *testing.T, dir string) {
+// parquetFiles counts the session files of a folder.
+func parquetFiles(t *testing.T, dir string) int {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "sessions", "*", "*", "*.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) == 0 {
+	return len(files)
+}
+
+// checkUnique holds that no id is there twice, whatever was left half done.
+func checkUnique(t *testing.T, dir string) {
+	t.Helper()
+	if parquetFiles(t, dir) == 0 {
 		return
 	}
 	for _, r := range DuckDB(t, fmt.Sprintf("select count(*) n, count(distinct id) ids from read_parquet('%s/sessions/**/*.parquet', hive_partitioning=true)", dir)) {
