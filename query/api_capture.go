@@ -47,10 +47,16 @@ func (a *API) sessionsCapture(f Format) handler {
 			return err
 		}
 		out := newDownload(w, contentType(f), "sessions."+string(f))
-		_, err = a.export(r, out, f, docs)
-		return out.finish(err)
+		stats, err := a.export(r, out, f, docs)
+		if err = out.finish(err); err == nil && stats.Gone+stats.Damaged+stats.OtherLinkType > 0 {
+			w.Header().Set(http.TrailerPrefix+lossTrailer, fmt.Sprintf("gone=%d, damaged=%d, other-link-type=%d", stats.Gone, stats.Damaged, stats.OtherLinkType))
+		}
+		return err
 	}
 }
+
+// lossTrailer is the trailer of an export that lacks sessions, or packets of some. The header is long gone by then.
+const lossTrailer = "Wirelake-Lost-Sessions"
 
 // sessionCapture answers the capture of one session: of the document that is named or, when entire, of all segments that
 // the session was saved in.
@@ -81,6 +87,9 @@ func (a *API) sessionCapture(f Format, entire bool) handler {
 			// An export of many leaves it out; alone it is an error.
 			err = fmt.Errorf("session %s: %w", d.String(spi.ID), ErrGone)
 		}
+		if err == nil && stats.Damaged > 0 {
+			err = fmt.Errorf("session %s: %w", d.String(spi.ID), stats.Damage) // what can be read was sent
+		}
 		return out.finish(err)
 	}
 }
@@ -101,7 +110,7 @@ const captureHead = 4096
 func (a *API) export(r *http.Request, out *download, f Format, docs iter.Seq2[*spi.Document, error]) (ExportStats, error) {
 	stats, err := a.Packets.Export(r.Context(), out, f, docs)
 	attrs := []any{"format", string(f), "sessions", stats.Sessions, "packets", stats.Packets, "bytes", stats.Bytes,
-		"gone", stats.Gone, "other_link_type", stats.OtherLinkType, "ranges", stats.Ranges, "range_bytes", stats.RangeBytes}
+		"gone", stats.Gone, "damaged", stats.Damaged, "other_link_type", stats.OtherLinkType, "ranges", stats.Ranges, "range_bytes", stats.RangeBytes}
 	if err != nil {
 		attrs = append(attrs, "error", err)
 	}

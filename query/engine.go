@@ -195,8 +195,8 @@ type Step struct {
 // Packets fetches the packets of sessions from the store. It is safe for concurrent use.
 type Packets interface {
 	// Export writes the packets of the sessions to w as one capture file, merged by time, in bounded memory,
-	// and flushes w's first bytes before the last range is fetched. A session whose chunks are gone is counted and left out;
-	// errors of sessions end the export.
+	// and flushes w's first bytes before the last range is fetched. A session whose chunks are gone, or damaged, is counted
+	// and loses what cannot be read; errors of sessions end the export.
 	Export(ctx context.Context, w io.Writer, format Format, sessions iter.Seq2[*spi.Document, error]) (ExportStats, error)
 
 	// Session yields the packets of one session in order of time. It yields an error that wraps [ErrGone] when
@@ -224,7 +224,9 @@ type Packet struct {
 // ExportStats says what an export wrote, and what it took.
 type ExportStats struct {
 	Sessions, Packets, Bytes int64
-	Gone                     int64 // sessions without their chunks
+	Gone                     int64 // sessions without some of their chunks
+	Damaged                  int64 // sessions with damage in their chunks: packets behind it are left out
+	Damage                   error // the first of it, a [chunk.CorruptError]; nil without
 	OtherLinkType            int64 // sessions left out because pcap holds one link type
 	Ranges, RangeBytes       int64 // range GETs and what they fetched
 }

@@ -74,7 +74,7 @@ var _ Packets = (*Fetcher)(nil)
 
 type packetMetrics struct {
 	ranges, bytes, packets prometheus.Counter
-	gone                   prometheus.Counter
+	gone, damaged          prometheus.Counter
 }
 
 // NewFetcher returns the fetcher of a store. Reg and log may be nil.
@@ -98,9 +98,10 @@ func NewFetcher(store objstore.Store, cfg PacketsConfig, reg prometheus.Register
 		bytes:   counter("packet_range_bytes_total", "Bytes of chunks fetched for packets."),
 		packets: counter("packets_exported_total", "Packets written to captures or shown."),
 		gone:    counter("packet_sessions_gone_total", "Sessions asked for whose chunks were not in the store any more."),
+		damaged: counter("packet_sessions_damaged_total", "Sessions asked for that lost packets to damage of a chunk."),
 	}
 	if reg != nil {
-		for _, c := range []prometheus.Collector{f.metrics.ranges, f.metrics.bytes, f.metrics.packets, f.metrics.gone} {
+		for _, c := range []prometheus.Collector{f.metrics.ranges, f.metrics.bytes, f.metrics.packets, f.metrics.gone, f.metrics.damaged} {
 			if err := reg.Register(c); err != nil {
 				return nil, err
 			}
@@ -159,10 +160,11 @@ const maxRuns = 1 << 20
 
 // Export implements [Packets].
 func (f *Fetcher) Export(ctx context.Context, w io.Writer, format Format, sessions iter.Seq2[*spi.Document, error]) (ExportStats, error) {
-	e := &export{fetcher: f, w: w, format: format, gone: map[int]bool{}}
+	e := &export{fetcher: f, w: w, format: format, gone: map[int]bool{}, damaged: map[int]bool{}}
 	err := e.all(ctx, sessions)
-	e.stats.Gone = int64(len(e.gone))
+	e.stats.Gone, e.stats.Damaged = int64(len(e.gone)), int64(len(e.damaged))
 	f.metrics.gone.Add(float64(len(e.gone)))
+	f.metrics.damaged.Add(float64(len(e.damaged)))
 	return e.stats, err
 }
 
@@ -177,6 +179,7 @@ type export struct {
 	link    uint32         // of a pcap
 	ifaces  map[uint32]int // of a pcapng, by link type
 	gone    map[int]bool   // sessions without a chunk
+	damaged map[int]bool   // sessions that lost packets to damage
 }
 
 func (e *export) all(ctx context.Context, sessions iter.Seq2[*spi.Document, error]) error {
@@ -287,11 +290,16 @@ func (e *export) part(ctx context.Context, runs []run) error {
 	slices.SortStableFunc(runs, func(a, b run) int { return cmp.Compare(a.earliest, b.earliest) })
 	m := e.fetcher.merge(ctx, runs, &e.stats)
 	defer m.close()
-	m.onGone = func(session int, err error) error {
-		if !e.gone[session] {
-			e.fetcher.log.WarnContext(ctx, "packets of a session are gone", "error", err)
+	m.onLost = func(session int, err error) error {
+		lost := e.gone
+		if errors.Is(err, chunk.ErrCorrupt) {
+			lost = e.damaged
+			e.stats.Damage = cmp.Or(e.stats.Damage, err)
 		}
-		e.gone[session] = true
+		if !lost[session] {
+			e.fetcher.log.WarnContext(ctx, "packets of a session are lost", "error", err)
+		}
+		lost[session] = true
 		return nil
 	}
 	m.onWait = e.flush
@@ -331,7 +339,11 @@ func (f *Fetcher) Session(ctx context.Context, doc *spi.Document) iter.Seq2[Pack
 		viewer.cfg.PieceBytes = min(f.cfg.PieceBytes, viewPieceBytes)
 		m := viewer.merge(ctx, runs, &stats)
 		defer m.close()
-		m.onGone = func(_ int, err error) error {
+		m.onLost = func(_ int, err error) error {
+			if errors.Is(err, chunk.ErrCorrupt) {
+				f.metrics.damaged.Inc()
+				return fmt.Errorf("session %s: %w", doc.String(spi.ID), err)
+			}
 			f.metrics.gone.Inc()
 			return fmt.Errorf("session %s: %w: %w", doc.String(spi.ID), ErrGone, err)
 		}

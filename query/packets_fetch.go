@@ -19,12 +19,6 @@ import (
 type batch struct {
 	runs   []run
 	opened []*openRun // what was fetched of them
-	gone   []goneRun
-}
-
-type goneRun struct {
-	session int
-	err     error
 }
 
 // firstBatchBytes is what the first batch fetches: its packets are on their way while the rest is fetched.
@@ -104,8 +98,14 @@ type openRun struct {
 	order   int // of the run in the part, for packets of the same time
 	packets []heldPacket
 	stream  *runStream // nil when packets has them all
+	lost    error      // why no packets come after those at hand; nil when they are all
 	held    int64      // bytes of memory
 	head    Packet
+}
+
+// isLost reports whether an error costs a run its packets and no other run any: the chunk is gone, is damaged or is another one.
+func isLost(err error) bool {
+	return errors.Is(err, objstore.ErrNotFound) || errors.Is(err, chunk.ErrCorrupt)
 }
 
 // next makes the run's next packet its head. It returns io.EOF at the end.
@@ -114,7 +114,7 @@ func (o *openRun) next(ctx context.Context) error {
 		return o.stream.next(ctx, &o.head)
 	}
 	if len(o.packets) == 0 {
-		return io.EOF
+		return cmp.Or(o.lost, io.EOF)
 	}
 	p := o.packets[0]
 	o.packets = o.packets[1:]
@@ -130,14 +130,15 @@ const smallRun = chunk.FlowFrameBytes
 func (f *Fetcher) load(ctx context.Context, b *batch, stats *rangeCount) error {
 	ranges := joinRanges(b.runs, int64(f.cfg.JoinGap), int64(f.cfg.PieceBytes))
 	opened := make([][]*openRun, len(ranges))
-	gone := make([]error, len(ranges))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(f.cfg.Fetches)
 	for i, r := range ranges {
 		group.Go(func() error {
 			bytes, err := f.fetch(groupCtx, r.key, r.off, r.end-r.off, stats)
-			if errors.Is(err, objstore.ErrNotFound) {
-				gone[i] = err
+			if isLost(err) {
+				for _, run := range r.runs {
+					opened[i] = append(opened[i], &openRun{run: run, lost: err})
+				}
 				return nil
 			}
 			if err != nil {
@@ -150,13 +151,8 @@ func (f *Fetcher) load(ctx context.Context, b *batch, stats *rangeCount) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for i, r := range ranges {
-		b.opened = append(b.opened, opened[i]...)
-		if gone[i] != nil {
-			for _, r := range r.runs {
-				b.gone = append(b.gone, goneRun{r.session, gone[i]})
-			}
-		}
+	for _, o := range opened {
+		b.opened = append(b.opened, o...)
 	}
 	return nil
 }
@@ -167,10 +163,13 @@ type rangeCount struct{ ranges, bytes atomic.Int64 }
 // fetch gets exactly n bytes of a chunk.
 func (f *Fetcher) fetch(ctx context.Context, key string, off, n int64, stats *rangeCount) ([]byte, error) {
 	b, _, err := f.store.GetRange(ctx, key, off, n)
-	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrRange) {
-			return nil, err
-		}
+	switch {
+	case err == nil:
+	case errors.Is(err, objstore.ErrRange):
+		return nil, &chunk.CorruptError{Key: key, Offset: off, Reason: "the object ends before: it is not the one that was indexed"}
+	case ctx.Err() != nil, errors.Is(err, objstore.ErrNotFound):
+		return nil, err
+	default:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	stats.ranges.Add(1)
@@ -178,7 +177,7 @@ func (f *Fetcher) fetch(ctx context.Context, key string, off, n int64, stats *ra
 	f.metrics.ranges.Inc()
 	f.metrics.bytes.Add(float64(len(b)))
 	if int64(len(b)) != n {
-		return nil, fmt.Errorf("chunk %q ends %d bytes into a range of %d at offset %d: it is not the one that was indexed", key, len(b), n, off)
+		return nil, &chunk.CorruptError{Key: key, Offset: off, Reason: fmt.Sprintf("the object ends %d bytes into a range of %d: it is not the one that was indexed", len(b), n)}
 	}
 	return b, nil
 }
@@ -231,7 +230,18 @@ func (f *Fetcher) decodeTogether(runs []*openRun, b []byte) error {
 			end = max(end, runs[j].skip+runs[j].size)
 			j++
 		}
-		if err := f.decodeSpan(runs[i:j], b, begin, end); err != nil {
+		err := f.decodeSpan(runs[i:j], b, begin, end)
+		if errors.Is(err, chunk.ErrCorrupt) { // it is not in the way of all of them
+			for _, o := range runs[i:j] {
+				o.packets = nil
+				o.lost = f.decodeSpan([]*openRun{o}, b, o.skip, o.skip+o.size)
+				if o.lost != nil && !errors.Is(o.lost, chunk.ErrCorrupt) {
+					return o.lost
+				}
+			}
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 		i = j
@@ -325,7 +335,7 @@ func (s *runStream) piece(ctx context.Context) error {
 		// Frames end between records, so what is whole can be read to its end.
 		size = min(size, uint64(content)-min(uint64(content), s.skip)) //nolint:gosec // G115: not negative
 		if size == 0 {
-			return fmt.Errorf("chunk %q at offset %d: no whole frame in %d bytes", s.run.key, offset, len(s.bytes))
+			return &chunk.CorruptError{Key: s.run.key, Offset: offset, Reason: fmt.Sprintf("no whole frame in %d bytes", len(s.bytes))}
 		}
 	} else {
 		whole = len(s.bytes)

@@ -25,7 +25,7 @@ type merger struct {
 	current *openRun // whose head was given out last
 	orders  int
 
-	onGone func(session int, err error) error // may end the merge with an error
+	onLost func(session int, err error) error // a run of the session has no more packets; may end the merge with an error
 	onWait func() error                       // called before waiting for a batch
 }
 
@@ -70,14 +70,15 @@ func (m *merger) close() {
 func (m *merger) next() (*Packet, error) {
 	if o := m.current; o != nil {
 		m.current = nil
-		switch err := o.next(m.ctx); {
-		case errors.Is(err, io.EOF):
-			m.held -= o.held
-			heap.Pop(&m.open)
+		more, err := m.advance(o)
+		switch {
 		case err != nil:
 			return nil, err
-		default:
+		case more:
 			heap.Fix(&m.open, 0)
+		default:
+			m.held -= o.held
+			heap.Pop(&m.open)
 		}
 	}
 	for len(m.pending) > 0 && m.wantsMore() {
@@ -124,25 +125,34 @@ func (m *merger) receive() error {
 		return cmp.Or(m.ctx.Err(), io.ErrUnexpectedEOF)
 	}
 	m.pending = m.pending[1:]
-	for _, g := range l.batch.gone {
-		if err := m.onGone(g.session, g.err); err != nil {
-			return err
-		}
-	}
 	for _, o := range l.batch.opened {
 		o.order = m.orders
 		m.orders++
-		switch err := o.next(m.ctx); {
-		case errors.Is(err, io.EOF):
-			continue
-		case err != nil:
+		more, err := m.advance(o)
+		if err != nil {
 			return err
 		}
-		m.held += o.held
-		heap.Push(&m.open, o)
+		if more {
+			m.held += o.held
+			heap.Push(&m.open, o)
+		}
 	}
 	l.batch.opened = nil
 	return nil
+}
+
+// advance moves a run to its next packet, and reports whether there is one.
+func (m *merger) advance(o *openRun) (more bool, err error) {
+	switch err := o.next(m.ctx); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, io.EOF):
+		return false, nil
+	case isLost(err):
+		return false, m.onLost(o.session, err)
+	default:
+		return false, err
+	}
 }
 
 // runHeap has the run with the earliest head on top.

@@ -306,10 +306,49 @@ func TestDamagedChunkIsNamed(t *testing.T) {
 	if _, err := objstore.PutBytes(ctx, a.store, key, b); err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.fetcher(t, nil).Export(ctx, io.Discard, PCAP, yieldAll(a.docs[:1]))
 	var damage *chunk.CorruptError
-	if !errors.As(err, &damage) {
+	for _, err = range a.fetcher(t, nil).Session(ctx, a.docs[0]) {
+		if err != nil {
+			break
+		}
+	}
+	if !errors.As(err, &damage) || damage.Key != key {
 		t.Errorf("a flipped bit: %v", err)
+	}
+
+	// An export loses the packets of the sessions in the damaged frame, and no others.
+	length, _ := a.docs[0].Int(spi.ChunkLength)
+	whole, lossy := 0, int64(0)
+	for _, d := range a.docs {
+		for o := range d.Objects(spi.ChunkList, spi.Root) {
+			at, _ := d.IntIn(o, spi.ChunkOffset)
+			n, _ := d.IntIn(o, spi.ChunkLength)
+			packets, _ := d.IntIn(o, spi.ChunkPackets)
+			if d.StringIn(o, spi.ChunkKey) == key && at < off+length && off < at+n {
+				lossy++
+			} else {
+				whole += int(packets)
+			}
+		}
+	}
+	stats, err := a.fetcher(t, nil).Export(ctx, io.Discard, PCAPNG, yieldAll(a.docs))
+	if err != nil {
+		t.Fatalf("an export ends at the damage: %v", err)
+	}
+	if !errors.As(stats.Damage, &damage) || damage.Key != key || stats.Damaged == 0 || stats.Damaged > lossy || stats.Packets < int64(whole) {
+		t.Errorf("%+v, want at most %d sessions damaged and %d packets at least", stats, lossy, whole)
+	}
+	if stats.Sessions != int64(len(a.docs)) {
+		t.Errorf("%d sessions of %d", stats.Sessions, len(a.docs))
+	}
+
+	// A chunk that was cut short, or replaced by a shorter one, is damage too.
+	if _, err := objstore.PutBytes(ctx, a.store, key, b[:off]); err != nil {
+		t.Fatal(err)
+	}
+	stats, err = a.fetcher(t, nil).Export(ctx, io.Discard, PCAPNG, yieldAll(a.docs))
+	if err != nil || stats.Damaged == 0 || stats.Gone != 0 || !errors.As(stats.Damage, &damage) {
+		t.Errorf("a chunk cut short: %+v, %v", stats, err)
 	}
 }
 

@@ -38,7 +38,7 @@ type only. FILE - is standard output, as pcap.
 
 It fetches the byte ranges of the chunks that hold the sessions and nothing else;
 --explain tells how many and how large. Sessions whose chunks are not in the store any
-more are counted and left out.`,
+more are counted and left out, as are packets behind damage in a chunk.`,
 		Example: `  wirelake packets 'communityId == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="' -w flow.pcap --explain
   wirelake packets --store s3://archive 'ip == 10.1.2.3 && port == 25' --from -2d -w mail.pcapng
   wirelake packets 'host == *.example.org' -w - | tshark -r -`,
@@ -111,9 +111,12 @@ func (a *app) packets(ctx context.Context, text string, o packetsOptions) (err e
 		}
 		return err
 	}
-	fmt.Fprintf(a.stderr, "%d packets of %d sessions, %s\n", stats.Packets, stats.Sessions-stats.Gone, sizeText(uint64(stats.Bytes))) //nolint:gosec // not negative
+	fmt.Fprintf(a.stderr, "%d packets of %d sessions, %s\n", stats.Packets, stats.Sessions, sizeText(uint64(stats.Bytes))) //nolint:gosec // not negative
 	if stats.Gone > 0 {
 		fmt.Fprintf(a.stderr, "wirelake: warning: %d sessions are left out or cut: their chunks are not in the store any more\n", stats.Gone)
+	}
+	if stats.Damaged > 0 {
+		fmt.Fprintf(a.stderr, "wirelake: warning: %d sessions are left out or cut by damage: %v\n", stats.Damaged, stats.Damage)
 	}
 	if stats.OtherLinkType > 0 {
 		fmt.Fprintf(a.stderr, "wirelake: warning: %d sessions are left out: they have another link type than the first, and pcap holds one; write to a name that ends in .pcapng\n", stats.OtherLinkType)
