@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -383,12 +382,15 @@ func TestAPIStatus(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":8005", "192.0.2.1:80", "[::]:0", "example.org:80", "8005"} {
-		if err := Serve(context.Background(), Config{Listen: addr}, nil, nil, nil); err == nil {
-			t.Errorf("served on %s", addr)
+		if l, err := Listen(context.Background(), Config{Listen: addr}); err == nil {
+			t.Errorf("listens on %s", l.Addr())
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	addr := make(chan net.Addr, 1)
+	l, err := Listen(ctx, Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
 	slow := make(chan struct{})
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -398,10 +400,8 @@ func TestServe(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "whole")
 	})
-	go func() {
-		done <- Serve(ctx, Config{Listen: "127.0.0.1:0"}, h, nil, func(a net.Addr) { addr <- a })
-	}()
-	base := "http://" + (<-addr).String()
+	go func() { done <- Serve(ctx, l, h, nil) }()
+	base := "http://" + l.Addr().String()
 	result := make(chan string, 1)
 	go func() {
 		resp, err := http.Get(base + "/slow")

@@ -19,24 +19,21 @@ const (
 	shutdownTimeout   = 10 * time.Second
 )
 
-// Serve listens on the configured address and serves h until ctx ends; requests under way then get some seconds
-// to end. Listening is told the address, whose port may have been given as 0.
-func Serve(ctx context.Context, cfg Config, h http.Handler, log *slog.Logger, listening func(net.Addr)) error {
+// Listen listens on the configured address.
+func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	if err := checkListen(cfg.Listen); err != nil {
-		return err
+		return nil, err
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	if listening != nil {
-		listening(l.Addr())
-	}
-	return serve(ctx, l, h, log)
+	return l, nil
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+// Serve serves h until ctx ends; requests under way then get some seconds to end. It closes l.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,

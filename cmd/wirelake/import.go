@@ -88,7 +88,7 @@ func (a *app) importFiles(ctx context.Context, store objstore.Store, paths []str
 	res, err := run(ctx, paths)
 	show.end()
 	writeProblems(a.stderr, res)
-	if quiet {
+	if quiet || len(res.Files) == 0 {
 		return err
 	}
 	return errors.Join(err, writeImportTable(a.stdout, res))

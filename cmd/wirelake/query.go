@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +34,11 @@ It listens on loopback and refuses any other address, for it asks nobody who he 
 			if err != nil {
 				return err
 			}
-			return a.serve(ctx, store, dissect.New(), &telemetry.Health{}, nil)
+			l, err := query.Listen(ctx, a.cfg.Query)
+			if err != nil {
+				return err
+			}
+			return a.serve(ctx, l, store, dissect.New(), &telemetry.Health{})
 		},
 	}
 	addListenFlag(cmd)
@@ -46,32 +52,31 @@ func addListenFlag(cmd *cobra.Command) {
 	bindFlag(cmd.Flags(), "listen", "query.listen")
 }
 
-// serve runs the query service until ctx ends. The store is added to what health
-// checks; listening, when it is not nil, is told the address.
-func (a *app) serve(ctx context.Context, store objstore.Store, set *dissect.Set, health *telemetry.Health, listening func(net.Addr)) error {
+// serve runs the query service on l until ctx ends. The store is added to what health checks.
+func (a *app) serve(ctx context.Context, l net.Listener, store objstore.Store, set *dissect.Set, health *telemetry.Health) error {
+	handler, err := a.queryHandler(store, set, health)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	fmt.Fprintf(a.stderr, "serving http://%s\n", l.Addr())
+	return query.Serve(ctx, l, handler, a.log)
+}
+
+func (a *app) queryHandler(store objstore.Store, set *dissect.Set, health *telemetry.Health) (http.Handler, error) {
 	engine, err := a.newEngine(store, set)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	packets, err := query.NewFetcher(store, a.cfg.Query.Packets, a.reg, a.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	health.AddCheck("object store", func(ctx context.Context) error { return reachable(ctx, store) })
 	api := &query.API{
 		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, Packets: packets, GUI: web.Handler(),
 		Health: health, Metrics: a.reg, Log: a.log,
 	}
-	handler, err := api.Handler()
-	if err != nil {
-		return err
-	}
-	return query.Serve(ctx, a.cfg.Query, handler, a.log, func(addr net.Addr) {
-		fmt.Fprintf(a.stderr, "serving http://%s\n", addr)
-		if listening != nil {
-			listening(addr)
-		}
-	})
+	return api.Handler()
 }
 
 // reachable asks the store for its first object.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 
 	"wirelake/internal/dissect"
 	"wirelake/internal/telemetry"
+	"wirelake/query"
 )
 
 // upInterval is how often the compactor of a single process looks for chunks:
@@ -24,8 +24,8 @@ func newUpCommand(a *app) *cobra.Command {
 		Use:   "up",
 		Short: "Run compactor, query service and GUI in one process",
 		Long: `up runs everything on one store in one process: the compactor, the query service
-with its API, and the GUI. With --import it first imports captures; it says where
-to look as soon as they can be searched.
+with its API, and the GUI. With --import it imports captures before it compacts, and
+says where to look as soon as they can be searched.
 
 Without Elasticsearch, the default, searches are answered from Parquet.`,
 		Example: `  wirelake up
@@ -44,35 +44,38 @@ func (a *app) up(ctx context.Context, imports []string) error {
 	if err != nil {
 		return err
 	}
-	if len(imports) > 0 {
-		if err := a.importFiles(ctx, store, imports, false, false); err != nil {
-			return err
-		}
+	l, err := query.Listen(ctx, a.cfg.Query)
+	if err != nil {
+		return err // before an import takes its time
 	}
 	set := dissect.New()
 	a.cfg.Compactor.Interval = min(a.cfg.Compactor.Interval, upInterval)
 	c, err := a.newCompactor(store, set)
 	if err != nil {
-		return err
+		return errors.Join(err, l.Close())
 	}
+	var health telemetry.Health
+	health.AddCheck("compactor", func(context.Context) error {
+		if !c.CaughtUp() {
+			return errors.New("chunks that were there at the start are being compacted")
+		}
+		return nil
+	})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.Run(ctx, false) })
+	group.Go(func() error { return a.serve(ctx, l, store, set, &health) })
 	group.Go(func() error {
-		var health telemetry.Health
-		health.AddCheck("compactor", func(context.Context) error {
-			if !c.CaughtUp() {
-				return errors.New("chunks that were there at the start are being compacted")
+		if len(imports) > 0 {
+			if err := a.importFiles(ctx, store, imports, false, false); err != nil {
+				return err
+			}
+		}
+		group.Go(func() error {
+			if c.WaitCaughtUp(ctx) == nil {
+				fmt.Fprintf(a.stdout, "\n  Open http://%s/sessions?date=-1 in a browser. Ctrl-C stops.\n\n", l.Addr())
 			}
 			return nil
 		})
-		return a.serve(ctx, store, set, &health, func(addr net.Addr) {
-			group.Go(func() error {
-				if c.WaitCaughtUp(ctx) == nil {
-					fmt.Fprintf(a.stdout, "\n  Open http://%s/sessions?date=-1 in a browser. Ctrl-C stops.\n\n", addr)
-				}
-				return nil
-			})
-		})
+		return c.Run(ctx, false)
 	})
 	return group.Wait()
 }
