@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -95,7 +96,8 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 			}
 		}
 	}
-	for obj, err := range l.c.store.List(ctx, chunk.LanePrefix(l.sensor, l.name), l.after()) {
+	// Within a batch the checkpoint in memory is ahead of the stored one.
+	for obj, err := range l.c.store.List(ctx, chunk.LanePrefix(l.sensor, l.name), l.cp.Chunk) {
 		if err != nil {
 			return took, err
 		}
@@ -118,9 +120,6 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 	}
 	return took, l.forgetIndexed(ctx)
 }
-
-// after is the key behind which new chunks lie. Within a batch it runs ahead of the stored checkpoint.
-func (l *lane) after() string { return l.cp.Chunk }
 
 // take gives a chunk's packets to the session builder. A chunk that is damaged
 // loses what cannot be read and nothing else.
@@ -332,7 +331,9 @@ func (l *lane) commit(ctx context.Context) error {
 		l.cp.Unindexed = append(l.cp.Unindexed, keys...)
 	}
 	l.cp.Epoch = l.c.lease.epoch()
-	l.cp.Open = l.openFlows()
+	if l.cp.Open, err = l.openFlows(); err != nil {
+		return err
+	}
 	if err := l.c.lease.check(); err != nil {
 		return err
 	}
@@ -346,42 +347,38 @@ func (l *lane) commit(ctx context.Context) error {
 		l.c.index.add(ctx, l, keys, b.hot)
 	}
 	l.batch, l.raw = nil, 0
-	l.forgetChunks()
-	return b.discard()
+	return errors.Join(l.forgetChunks(), b.discard())
 }
 
-// openFlows returns the open flows as the checkpoint keeps them.
-func (l *lane) openFlows() []openFlow {
+// openFlows returns the open flows as the checkpoint keeps them, in order of their first packets.
+func (l *lane) openFlows() ([]openFlow, error) {
 	if l.builder == nil {
-		return l.cp.Open
+		return l.cp.Open, nil
 	}
 	flows := l.builder.OpenFlows()
-	out := make([]openFlow, 0, len(flows))
-	for _, f := range flows {
+	out := make([]openFlow, len(flows))
+	for i, f := range flows {
 		k, err := f.Key.AppendBinary(nil)
 		if err != nil {
-			l.err = err // it never is
-			continue
+			return nil, err
 		}
-		out = append(out, openFlow{Key: k, FirstNanos: f.FirstNanos, Chunk: l.chunks[f.First.Chunk].key, Offset: f.First.Offset, Segments: f.Segments})
+		out[i] = openFlow{Key: k, FirstNanos: f.FirstNanos, Chunk: l.chunks[f.First.Chunk].key, Offset: f.First.Offset, Segments: f.Segments}
 	}
-	return out
+	return out, nil
 }
 
 // forgetChunks lets go of the chunks before the oldest that an open session has packets in.
-func (l *lane) forgetChunks() {
-	if l.builder == nil {
-		return
-	}
-	oldest := uint32(l.cp.Next) //nolint:gosec // see take
-	if flows := l.builder.OpenFlows(); len(flows) > 0 {
-		oldest = flows[0].First.Chunk
-	}
-	for seq := range l.chunks {
-		if seq < oldest {
-			delete(l.chunks, seq)
+func (l *lane) forgetChunks() error {
+	oldest := l.cp.Next
+	if len(l.cp.Open) > 0 {
+		first, err := chunk.ParseKey(l.cp.Open[0].Chunk)
+		if err != nil {
+			return err
 		}
+		oldest = first.Sequence
 	}
+	maps.DeleteFunc(l.chunks, func(seq uint32, _ *chunkRef) bool { return uint64(seq) < oldest })
+	return nil
 }
 
 // flushBegan reports whether a process that was killed had begun to save the open
