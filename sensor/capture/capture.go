@@ -70,6 +70,7 @@ type State struct {
 
 	Packets, Bytes uint64 // delivered, in bytes on the wire
 	KernelDrops    uint64 // lost before the source
+	Malformed      uint64 // what came in and was no packet: datagrams, damaged stretches of a stream
 }
 
 // Reloader is implemented by sources whose filter can be exchanged while they run.
