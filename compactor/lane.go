@@ -1,6 +1,7 @@
 package compactor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 		l.batch = l.c.newBatch(l.sensor, l.name, meta.Sequence, "")
 		l.oldest = began
 	}
-	f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{})}
+	f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{}), comments: r.Comments()}
 	if err := f.chunk(ctx, r); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (l *lane) begin(ctx context.Context) error {
 		m := r.Meta()
 		seq := uint32(name.Sequence) //nolint:gosec // see take
 		l.chunks[seq] = &chunkRef{key: key, linkType: m.LinkType, file: m.File, frames: r.Frames(), loss: m.KernelDrops + m.SpoolDrops}
-		f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{})}
+		f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{}), comments: r.Comments()}
 		if err := f.flows(ctx, r, func(k packet.Key) bool { return wanted[k] }); err != nil {
 			return err
 		}
@@ -450,6 +451,8 @@ type feeder struct {
 	packets int
 	damage  error // what made packets of the chunk unreadable
 
+	comments []chunk.Comment // of the chunk, by offset
+
 	rec chunk.Record
 	p   packet.Packet
 }
@@ -528,9 +531,22 @@ func (f *feeder) flow(e *chunk.FlowEntry, recs recordReader) error {
 		// The sensor saw the packets in capture order, and so knew the flow of
 		// every fragment; here they come flow by flow.
 		f.p.Join(e.Key)
+		f.p.Comment = f.comment(offset)
 		length := f.rec.RawLen()
 		f.lane.builder.Packet(&f.p, session.Position{Chunk: f.seq, Length: uint32(length), Offset: offset}) //nolint:gosec // of one record
 		offset += length
 		f.packets++
 	}
+}
+
+// comment returns what was written about the packet whose record is at offset.
+func (f *feeder) comment(offset uint64) string {
+	if len(f.comments) == 0 {
+		return ""
+	}
+	i, found := slices.BinarySearchFunc(f.comments, offset, func(c chunk.Comment, o uint64) int { return cmp.Compare(c.Offset, o) })
+	if !found {
+		return ""
+	}
+	return f.comments[i].Text
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -245,9 +246,6 @@ func (r *importRun) readFile(ctx context.Context, src *openInput, file *FileResu
 			return
 		default:
 			file.Packets++
-			if rec.Comment != "" {
-				file.Comments++
-			}
 			file.Bytes += uint64(rec.WireLen) //nolint:gosec // not negative
 		}
 	}
@@ -309,6 +307,10 @@ func (r *importRun) add(ctx context.Context, l *lane, rec *pcapfile.Record, p *p
 		return err
 	}
 	l.file = file
+	if rec.Comment != "" {
+		l.builder.Comment(strings.ToValidUTF8(rec.Comment, "\uFFFD"))
+		file.Comments++
+	}
 	mem := int64(l.builder.MemBytes())
 	r.open += mem - l.mem
 	l.mem = mem

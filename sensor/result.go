@@ -26,7 +26,7 @@ type FileResult struct {
 	StoredBytes int64 // their size
 	Existed     int   // chunks that were stored already
 
-	Comments  uint64    // packets whose comments were not kept: chunks have no place for them
+	Comments  uint64    // packets with comments
 	Skipped   uint64    // packets that no chunk can hold
 	Problems  []Problem // the first of them, and of all that is damaged
 	Corrupt   int       // corrupt places

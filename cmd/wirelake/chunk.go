@@ -129,6 +129,7 @@ type chunkInfo struct {
 	Frames      int        `json:"frames"`
 	FlowCount   int        `json:"flowCount"`
 	ContentSum  string     `json:"contentSum"`
+	Comments    []string   `json:"comments,omitempty"`
 	Flows       []flowInfo `json:"flows,omitempty"`
 }
 
@@ -153,6 +154,9 @@ func describeChunk(r *chunk.Reader, flows bool) chunkInfo {
 		First: time.Unix(0, m.FirstNanos).UTC(), Last: time.Unix(0, m.LastNanos).UTC(), Packets: m.Packets, Bytes: m.Bytes,
 		KernelDrops: m.KernelDrops, SpoolDrops: m.SpoolDrops, SizeBytes: r.SizeBytes(), RawBytes: r.RawBytes(), IndexBytes: r.IndexBytes(),
 		Frames: len(r.Frames()), FlowCount: len(r.Flows()), ContentSum: fmt.Sprintf("%016x", r.ContentSum()),
+	}
+	for _, c := range r.Comments() {
+		info.Comments = append(info.Comments, c.Text)
 	}
 	if !flows {
 		return info
@@ -181,6 +185,9 @@ func (c *chunkInfo) write(w io.Writer, flows bool) error {
 		if row.value != "" {
 			fmt.Fprintf(tw, "%s\t%s\n", row.name, row.value)
 		}
+	}
+	for _, text := range c.Comments {
+		fmt.Fprintf(tw, "comment\t%q\n", text)
 	}
 	if flows {
 		fmt.Fprintln(tw)

@@ -106,9 +106,6 @@ func writeProblems(w io.Writer, res sensor.ImportResult) {
 		if f.Err != nil {
 			fmt.Fprintf(w, "warning: %v\n", f.Err)
 		}
-		if f.Comments > 0 {
-			fmt.Fprintf(w, "note: %s: comments of %d packets are not kept\n", f.Path, f.Comments)
-		}
 		if f.NotCapture {
 			fmt.Fprintf(w, "note: %s: no capture file, passed over\n", f.Path)
 		}

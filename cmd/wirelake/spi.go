@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -158,6 +159,7 @@ func newSPILane(cfg session.Config, linkType uint32, parts spiParts) *spiLane {
 
 func (l *spiLane) take(rec *pcapfile.Record) {
 	l.decoder.Decode(rec.Data, rec.TimeNanos, rec.WireLen, &l.p)
+	l.p.Comment = strings.ToValidUTF8(rec.Comment, "\uFFFD")
 	l.builder.Packet(&l.p, session.Position{})
 	if rec.TimeNanos > l.next {
 		if l.next != 0 {

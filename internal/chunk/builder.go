@@ -43,6 +43,9 @@ type Builder struct {
 	entries []recordEntry // in capture order
 	raw     int           // bytes of the stream
 
+	comments     []recordComment
+	commentBytes int
+
 	firstNanos    int64 // of the packet added first
 	earliestNanos int64
 }
@@ -78,7 +81,7 @@ func (b *Builder) add(k *packet.Key, dir packet.Dir, timeNanos int64, wireLen in
 	size := recordHeaderSize + len(data)
 	flow, hash, found := b.flows.find(k)
 	if len(b.entries) > 0 && (b.raw+size > b.cfg.MaxBytes || !found && len(b.flows.entries) >= b.cfg.MaxFlows ||
-		len(b.records.blocks) >= maxBlocks-1) {
+		len(b.records.blocks) >= maxBlocks-1 || b.commentBytes >= maxCommentsBytes) {
 		return ErrFull
 	}
 	if len(b.entries) == 0 {
@@ -119,7 +122,8 @@ func (b *Builder) EarliestNanos() int64 { return b.earliestNanos }
 func (b *Builder) MemBytes() int {
 	const perFlow = int(unsafe.Sizeof(FlowEntry{})) + 4 + 2*4 + 8 // entry, hash, slots, order
 	const perRecord = int(unsafe.Sizeof(recordEntry{})) + 4       // entry, clustered position
-	return b.records.mem + len(b.flows.entries)*perFlow + len(b.entries)*perRecord
+	const perComment = int(unsafe.Sizeof(recordComment{}) + unsafe.Sizeof(Comment{}))
+	return b.records.mem + len(b.flows.entries)*perFlow + len(b.entries)*perRecord + len(b.comments)*perComment + b.commentBytes
 }
 
 // Reset forgets all packets and keeps the memory for the next.
@@ -128,5 +132,7 @@ func (b *Builder) Reset() {
 	b.records.reset()
 	b.entries = b.entries[:0]
 	b.raw = pcapHeaderBytes
+	clear(b.comments)
+	b.comments, b.commentBytes = b.comments[:0], 0
 	b.firstNanos, b.earliestNanos = 0, 0
 }

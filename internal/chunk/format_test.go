@@ -71,13 +71,17 @@ func v1Packets() []testPacket {
 	return all
 }
 
-func sealAs(t *testing.T, m Meta, packets []testPacket) []byte {
+// vectorComment is what was written about the last packet of the vector.
+const vectorComment = "late"
+
+func sealAs(t *testing.T, m Meta, packets []testPacket, comment string) []byte {
 	t.Helper()
 	b, err := NewBuilder(testConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	fill(t, b, packets)
+	b.Comment(comment)
 	var out bytes.Buffer
 	if _, err := b.Seal(m, &out); err != nil {
 		t.Fatal(err)
@@ -103,7 +107,7 @@ func vectorHex(t *testing.T) (before, dump, after string) {
 
 // TestVector decodes the test vector of docs/chunk-format.md and encodes it again.
 func TestVector(t *testing.T) {
-	encoded := sealAs(t, vectorMeta(), vectorPackets())
+	encoded := sealAs(t, vectorMeta(), vectorPackets(), vectorComment)
 	before, dump, after := vectorHex(t)
 	if *update {
 		dump = "\n"
@@ -129,12 +133,16 @@ func TestVector(t *testing.T) {
 		t.Errorf("the packets of the vector are now encoded as\n%s", hex.Dump(encoded))
 	}
 	checkChunk(t, vector, vectorMeta(), vectorPackets())
+	// The last packet follows the first, of 3 bytes, in the stream.
+	if got, want := open(t, vector).Comments(), (Comment{pcapHeaderBytes + recordHeaderSize + 3, vectorComment}); len(got) != 1 || got[0] != want {
+		t.Errorf("comments are %v, want %v", got, want)
+	}
 }
 
 // TestOldObjects reads an object of each released version.
 func TestOldObjects(t *testing.T) {
 	if *update {
-		if err := os.WriteFile(v1Object, sealAs(t, testMeta(), v1Packets()), 0o644); err != nil {
+		if err := os.WriteFile(v1Object, sealAs(t, testMeta(), v1Packets(), ""), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -36,6 +36,7 @@ const (
 	secBytes0   // Bytes[0]
 	secBytes1   // Bytes[1]
 	secCut      // bytes on the wire less captured bytes, signed
+	secComments // of packets
 	numSections
 )
 
@@ -47,6 +48,7 @@ type index struct {
 	frames     []Frame
 	flows      []FlowEntry
 	order      []uint32 // flows in the order of the stream; nil when flows is in it
+	comments   []Comment
 }
 
 func (ix *index) flow(i int) *FlowEntry {
@@ -61,6 +63,7 @@ func (ix *index) encode(enc *zstd.Encoder) ([]byte, error) {
 	sections := ix.encodeFlows()
 	sections[secMeta] = encodeMeta(ix.meta)
 	sections[secFrames] = encodeFrameCRCs(ix.frames, ix.contentSum)
+	sections[secComments] = encodeComments(ix.comments)
 
 	b := append([]byte(indexMagic), Version)
 	var packed []byte

@@ -28,7 +28,7 @@ func decodeIndex(b []byte, frames []Frame, dec *zstd.Decoder) (ix *index, versio
 		return nil, Version, "index: " + reason
 	}
 	ix = &index{frames: frames}
-	for _, step := range []func(*[numSections][]byte) string{ix.decodeMeta, ix.decodeFrames, ix.decodeFlows, ix.check} {
+	for _, step := range []func(*[numSections][]byte) string{ix.decodeMeta, ix.decodeFrames, ix.decodeFlows, ix.check, ix.decodeComments} {
 		if reason := step(sections); reason != "" {
 			return nil, Version, "index: " + reason
 		}

@@ -85,7 +85,7 @@ func (b *Builder) Seal(m Meta, w io.Writer) (Summary, error) {
 	}
 	sum := Summary{Meta: m, Key: Key(m), RawBytes: int64(b.raw), Frames: len(out.frames), RawFrames: out.rawFrames,
 		Flows: len(b.flows.entries), ContentSum: out.contentSum.Sum64()}
-	ix := index{meta: m, contentSum: sum.ContentSum, frames: out.frames, flows: b.flows.entries, order: s.order}
+	ix := index{meta: m, contentSum: sum.ContentSum, frames: out.frames, flows: b.flows.entries, order: s.order, comments: b.locateComments(s)}
 	indexFrame, err := ix.encode(s.encoders[0])
 	if err != nil {
 		return Summary{}, fmt.Errorf("seal chunk %q: %w", sum.Key, err)

@@ -111,6 +111,7 @@ type Packet struct {
 	WireLen   uint32 // length on the wire
 	CapLen    uint32 // length captured
 	LinkType  uint32 // LINKTYPE_ number
+	Comment   string // of somebody about the packet; whoever decodes sets it
 
 	Key  Key
 	Dir  Dir
@@ -218,7 +219,7 @@ func (p *Packet) Labels() []uint32 { return p.labels[:p.nLabel] }
 // reset clears all that a decode may not set. The arrays are left: their counts say what is valid.
 func (p *Packet) reset() {
 	p.Key, p.Dir, p.Mark, p.peeled, p.EtherType = Key{}, AtoB, MarkNone, peeled{}, 0
-	p.fragL3 = nil
+	p.fragL3, p.Comment = nil, ""
 	p.resetNetwork()
 }
 

@@ -87,6 +87,9 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 			w.str(fields.payload8, hex.EncodeToString(f.payload8[dir][:n]))
 		}
 	}
+	for _, c := range f.seg.comments {
+		w.str(spi.PacketComment, c)
+	}
 	if f.kind == kindTCP {
 		b.writeTCP(w, f)
 	}

@@ -11,6 +11,8 @@ const (
 	maxMACs = 16
 	maxTTLs = 8
 	maxVNs  = 8
+
+	maxComments = 64
 )
 
 type mac [6]byte
@@ -69,6 +71,7 @@ type segment struct {
 	flags    flagCounts
 	ranges   []Range
 	tcpNoted bool // SYN or SYN-ACK seen in this segment
+	comments set[string]
 }
 
 // kind is the class of a flow that decides how it ends.
@@ -149,6 +152,9 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position) {
 	s.packets[dir]++
 	s.bytes[dir] += uint64(p.WireLen)
 	s.ranges = addPosition(s.ranges, pos)
+	if p.Comment != "" {
+		s.comments.add(p.Comment, maxComments)
+	}
 	f.total++
 	if p.HasMAC {
 		f.macs[dir].add(p.SrcMAC, maxMACs)
@@ -193,6 +199,9 @@ func (f *flow) memory() int64 {
 	n := int64(flowBytes + 24*len(f.seg.ranges) + f.streams[0].held + f.streams[1].held)
 	if f.fragments != nil {
 		n += fragmentBytes
+	}
+	for _, c := range f.seg.comments {
+		n += int64(len(c))
 	}
 	if c := f.conn; c != nil {
 		n += int64(connBytes + c.s.Doc.Size() + c.s.Buffered())

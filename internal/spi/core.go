@@ -83,6 +83,7 @@ const (
 	ChunkSkip                          // chunk.skip
 	ChunkSize                          // chunk.size
 	ChunkPackets                       // chunk.packets
+	PacketComment                      // packet.comment
 )
 
 // ChunkList is the list of objects that say where a session's packets are: one
@@ -181,5 +182,6 @@ func coreFields() []Field {
 		{Path: "chunk.skip", Type: Integer, Group: "chunk", Name: "Chunk skip", Help: "bytes before the first packet record once the frames are decompressed"},
 		{Path: "chunk.size", Type: Integer, Group: "chunk", Name: "Chunk size", Help: "bytes of the session's packet records, decompressed"},
 		{Path: "chunk.packets", Type: Integer, Group: "chunk", Name: "Chunk packets", Help: "packets of the session in the chunk"},
+		{Path: "packet.comment", Type: Term, List: true, Exprs: []string{"packet.comment"}, Group: "general", Name: "Packet comment", Help: "what was written about packets of the session in the capture file"},
 	}
 }
