@@ -45,7 +45,6 @@ func marks() []Protocol {
 		{"enip", Matcher{On: UDP, Port: 44818, MinLen: 24}},                                                                                                                        //
 		{"opcua", Matcher{On: TCP, Func: prefixes("HELF", "ACKF", "OPNF", "ERRF", "RHEF")}},                                                                                        // OPC 10000-6, 7.1.2
 		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                         // IEC 60870-5-104
-		{"quic", Matcher{On: UDP, MinLen: 20, Func: quicLong}},                                                                                                                     // RFC 9000 section 17.2
 		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                            // RFC 6347
 		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                                            // WireGuard whitepaper, 5.4.2
 		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                             // 5.4.3
@@ -196,14 +195,6 @@ func tdsLength(_ *Session, _ Dir, b []byte) bool {
 }
 
 func stunHeader(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 0 && b[3]&3 == 0 }
-
-func quicLong(_ *Session, _ Dir, b []byte) bool {
-	if b[0]&0xc0 != 0xc0 || b[5] > 20 {
-		return false
-	}
-	v := binary.BigEndian.Uint32(b[1:])
-	return v == 1 || v == 0x6b3343cf || v>>8 == 0xff0000
-}
 
 func isakmpHeader(_ *Session, _ Dir, b []byte) bool {
 	version := b[17] >> 4

@@ -45,6 +45,8 @@ func constructors() []func(*spi.Registry) Protocol {
 		newMDNS,
 		newLLMNR,
 		newTLS,
+		newQUIC,
+		newFBZero,
 		newSSH,
 		newSMTP,
 	}

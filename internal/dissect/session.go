@@ -34,6 +34,7 @@ type Session struct {
 	IPProtocol uint8  // 0 without IP
 	First, Now int64  // time of the session's first and of the current packet, ns since 1970
 	Number     uint32 // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
+	Reference  bool   // documents are to be those of the reference, where ours tell more
 
 	set        *Set
 	limits     Limits

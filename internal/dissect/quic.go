@@ -1,0 +1,195 @@
+package dissect
+
+import (
+	"encoding/binary"
+
+	"wirelake/internal/spi"
+)
+
+// quic reads QUIC versions 1 and 2 and the drafts from 17 on (RFC 9000, 9001,
+// 9369) as far as anyone can: Initial packets, whose keys follow from the
+// connection id, and the ClientHello and ServerHello in them; and Google's own
+// versions before those, whose first messages are in clear (gquic.go).
+type quic struct {
+	host, userAgent, version spi.FieldID
+	tls                      *tls
+}
+
+const (
+	maxQUICHello   = 64 << 10 // bytes of a side's CRYPTO stream that are put in order
+	maxQUICInitial = 64       // Initial packets of a session that are decrypted
+	maxQUICPackets = 128      // datagrams of a session that are looked at
+)
+
+func newQUICFields(r *spi.Registry) *quic {
+	return &quic{
+		host:      r.Declare(spi.Field{Path: "quic.host", Type: spi.LoTerm, List: true, Exprs: []string{"host.quic"}, Hot: true, Bloom: true, Name: "Host", Help: "server name"}),
+		userAgent: r.Declare(spi.Field{Path: "quic.useragent", Type: spi.Term, List: true, Exprs: []string{"quic.user-agent"}, Name: "User agent", Help: "user agent in early QUIC"}),
+		version:   r.Declare(spi.Field{Path: "quic.version", Type: spi.Term, List: true, Exprs: []string{"quic.version"}, Name: "Version", Help: "version: Q043 and the like of Google's, draft-29, v1, v2"}),
+		tls:       newTLSFields(r),
+	}
+}
+
+func newQUIC(r *spi.Registry) Protocol {
+	q := newQUICFields(r)
+	return Protocol{
+		Name: "quic",
+		Matchers: []Matcher{
+			{On: UDP, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return quicLong(b) }},
+			{On: UDP, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { _, ok := parseGoogleHeader(b); return ok }},
+		},
+		New: func(*Session) Parser { return &quicParser{quic: q} },
+	}
+}
+
+// quicLong reports whether b begins with a long header of a version that is
+// known, or with a version negotiation (RFC 8999).
+func quicLong(b []byte) bool {
+	if b[0]&0x80 == 0 {
+		return false
+	}
+	if version := binary.BigEndian.Uint32(b[1:]); version != 0 {
+		_, ok := parseQUICHeader(b)
+		return ok
+	}
+	r := tlsReader{b: b[5:]}
+	dst, src := r.vector8(), r.vector8()
+	if r.bad || len(dst) > 20 || len(src) > 20 || len(dst)+len(src) == 0 || len(r.b) == 0 || len(r.b)%4 != 0 || len(r.b) > 256 {
+		return false
+	}
+	for ; len(r.b) > 0; r.take(4) {
+		v := binary.BigEndian.Uint32(r.b)
+		if _, known := quicVersionOf(v); known {
+			return true
+		}
+	}
+	return false
+}
+
+type quicParser struct {
+	*quic
+	Base
+	packets, initials int
+
+	// Of the connection whose client sent the first Initial that could be opened:
+	begun  bool
+	client Dir
+	dcid   []byte // destination connection id of that Initial
+	keys   quicInitialKeys
+
+	crypto [2]sparse // CRYPTO streams of client and server
+	done   [2]bool
+
+	google googleChlo
+}
+
+// Datagram implements Parser. A datagram may hold several packets (RFC 9000 section 12.2).
+func (p *quicParser) Datagram(s *Session, dir Dir, b []byte) Status {
+	if p.packets++; p.packets > maxQUICPackets || p.initials > maxQUICInitial {
+		return Done
+	}
+	if len(b) > 0 && b[0]&0x80 == 0 {
+		if h, ok := parseGoogleHeader(b); ok {
+			return p.googleFrames(s, h.version, b[h.payload:])
+		}
+		return More // a short header
+	}
+	for len(b) > 0 {
+		h, ok := parseQUICHeader(b)
+		if !ok {
+			break
+		}
+		packet := b[:h.end]
+		b = b[h.end:]
+		switch {
+		case h.kind != quicInitial:
+		case !h.version.protected:
+			if st := p.googleFrames(s, h.version, packet[min(h.pn+h.pnLen+googleHash, h.end):]); st != More {
+				return st
+			}
+		default:
+			p.initials++
+			p.initial(s, dir, &h, packet)
+		}
+		if p.done[Client] && (p.done[Server] || s.Reference) {
+			return Done
+		}
+	}
+	return More
+}
+
+// initial opens an Initial packet and reads its frames.
+func (p *quicParser) initial(s *Session, dir Dir, h *quicHeader, packet []byte) {
+	payload, sender, ok := p.open(dir, h, packet)
+	if !ok || p.done[sender] || sender == Server && s.Reference {
+		return
+	}
+	stream := &p.crypto[sender]
+	for off, data := range quicCryptoFrames(payload, h.version.google) {
+		if !stream.add(s, off, data, maxQUICHello) {
+			p.done[sender] = true
+			stream.release(s)
+			return
+		}
+	}
+	hello := stream.prefix()
+	if len(hello) < tlsHandshakeHeader {
+		return
+	}
+	if h.version.google && string(hello[:4]) == "CHLO" {
+		if p.done[sender] = p.chlo(s, h.version.name, hello, false); p.done[sender] {
+			stream.release(s)
+		}
+		return
+	}
+	size := int(hello[1])<<16 | int(hello[2])<<8 | int(hello[3])
+	if len(hello) < tlsHandshakeHeader+size && size <= maxQUICHello {
+		return
+	}
+	p.done[sender] = true
+	if size <= maxQUICHello {
+		p.hello(s, h.version, hello[0], hello[tlsHandshakeHeader:tlsHandshakeHeader+size])
+	}
+	stream.release(s)
+}
+
+// open opens an Initial packet. The keys of both sides follow from the
+// destination connection id that the client chose first, or from the server's
+// choice after a Retry (RFC 9001 section 5.2); with compatible version
+// negotiation the version may change on the way (RFC 9368).
+func (p *quicParser) open(dir Dir, h *quicHeader, packet []byte) (payload []byte, sender Dir, ok bool) {
+	if p.begun {
+		sender = dir ^ p.client // the client's direction is usually Client
+		if h.version.number != p.keys.version {
+			p.keys = newQUICInitialKeys(h.version, p.dcid)
+		}
+		if payload, ok = p.keys.side[sender].open(packet, h.pn); ok || sender == Server {
+			return payload, sender, ok
+		}
+	}
+	keys := newQUICInitialKeys(h.version, h.dcid)
+	if payload, ok = keys.side[Client].open(packet, h.pn); ok {
+		p.begun, p.client, p.keys = true, dir, keys
+		p.dcid = append(p.dcid[:0], h.dcid...)
+	}
+	return payload, Client, ok
+}
+
+func (p *quicParser) hello(s *Session, v quicVersion, kind byte, b []byte) {
+	switch kind {
+	case tlsClientHello:
+		h, ok := parseClientHello(b)
+		if !ok {
+			return
+		}
+		p.tls.clientHello(s, &h, 'q')
+		if !s.Reference {
+			s.Doc.AddString(p.version, v.name)
+			if h.serverName != "" {
+				s.Doc.AddString(p.host, h.serverName)
+			}
+		}
+	case tlsServerHello:
+		p.tls.serverHello(s, b)
+	}
+}
