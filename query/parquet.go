@@ -492,11 +492,9 @@ func (p *Parquet) Get(ctx context.Context, ids []string, fields []spi.FieldID) (
 	warn := &warnings{log: p.log}
 	var c counts
 	for day, wanted := range byDay {
-		slices.Sort(wanted)
-		wanted = slices.Compact(wanted)
 		s := &Search{
 			Days:   Days{{day, day}},
-			Expr:   &expr.Expr{Root: &expr.Leaf{Field: p.reg.Field(spi.ID), Kind: expr.Strings, Values: wanted}},
+			Expr:   &expr.Expr{Root: expr.OneOf(p.reg.Field(spi.ID), wanted)},
 			Fields: fields,
 		}
 		var mu sync.Mutex

@@ -177,3 +177,27 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkParquetGet fetches sessions by their ids, as for a large page that Elasticsearch found.
+func BenchmarkParquetGet(b *testing.B) {
+	engine, _ := million(b)
+	ctx := context.Background()
+	found, err := engine.Search(ctx, &Search{Expr: &expr.Expr{Root: expr.All{}}, Fields: []spi.FieldID{spi.ID}, Length: 10_000, Sort: []Sort{{Field: spi.FirstPacket}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 100, 10_000} {
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = found.Rows[i].String(spi.ID)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				docs, _, err := engine.Get(ctx, ids, nil)
+				if err != nil || docs[n-1] == nil {
+					b.Fatalf("not all found: %v", err)
+				}
+			}
+		})
+	}
+}

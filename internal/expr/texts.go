@@ -22,6 +22,19 @@ func (c *checker) texts(t target, f *spi.Field, op string, items []value) (Node,
 			return nil, err
 		}
 	}
+	l.prepare()
+	return l, nil
+}
+
+// OneOf accepts the values of a text field, which are in the case that it stores.
+func OneOf(f *spi.Field, values []string) *Leaf {
+	l := &Leaf{Field: f, Kind: Strings, Values: slices.Clone(values)}
+	l.prepare()
+	return l
+}
+
+// prepare makes the values ready to be compared with.
+func (l *Leaf) prepare() {
 	slices.Sort(l.Values)
 	l.Values = slices.Compact(l.Values)
 	if len(l.Values) > manyValues {
@@ -30,7 +43,6 @@ func (c *checker) texts(t target, f *spi.Field, op string, items []value) (Node,
 			l.set[v] = struct{}{}
 		}
 	}
-	return l, nil
 }
 
 func (c *checker) addText(l *Leaf, t target, v value) error {
