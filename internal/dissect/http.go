@@ -1,12 +1,17 @@
 package dissect
 
-import "wirelake/internal/spi"
+import (
+	"strings"
+
+	"wirelake/internal/spi"
+)
 
 // httpProtocol reads HTTP/1.0 and 1.1 (RFC 9110, 9112): requests and responses
 // with pipelining, their headers, and their bodies as they stream by.
 type httpProtocol struct {
 	httpFields
 	ntlm    *ntlm
+	files   *fileFields
 	methods map[string]spi.FieldID // http.method-GET and the like
 	asks    [2]map[string]headerUse
 }
@@ -36,6 +41,7 @@ const (
 	useEncoding
 	useUpgrade
 	useAuthenticate
+	useDisposition
 )
 
 // alone reports whether the header's value is only in its own field.
@@ -60,7 +66,7 @@ func httpMethods() (counted, others []string) {
 
 // declareHTTP declares the fields of HTTP, which its versions share.
 func declareHTTP(r *spi.Registry) *httpProtocol {
-	p := &httpProtocol{methods: make(map[string]spi.FieldID), ntlm: declareNTLM(r)}
+	p := &httpProtocol{methods: make(map[string]spi.FieldID), ntlm: declareNTLM(r), files: declareFiles(r)}
 	term := func(path, expr, name, help string, hot bool) spi.FieldID {
 		return r.Declare(spi.Field{Path: "http." + path, Type: spi.Term, List: true, Exprs: []string{expr}, Name: name, Help: help, Hot: hot})
 	}
@@ -68,7 +74,7 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 		return r.Declare(spi.Field{Path: "http." + path, Type: spi.LoTerm, List: true, Exprs: []string{expr}, Name: name, Help: help})
 	}
 	hash := func(path string, name, help string) spi.FieldID {
-		return r.Declare(spi.Field{Path: "http." + path, Type: spi.LoTerm, List: true, Exprs: []string{"http." + path}, Hot: true, Bloom: true, Name: name, Help: help})
+		return r.Declare(spi.Field{Path: "http." + path, Type: spi.LoTerm, List: true, Exprs: []string{"http." + path, strings.TrimPrefix(strings.ToLower(path), "decoded") + ".http." + path}, Hot: true, Bloom: true, Name: name, Help: help})
 	}
 	p.httpFields = httpFields{
 		method:        term("method", "http.method", "Method", "request methods", true),
@@ -115,7 +121,7 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 	for _, m := range counted {
 		p.methods[m] = r.Declare(spi.Field{Path: "http.method-" + m, Type: spi.Integer, Exprs: []string{"http.method." + m}, Name: m + " requests", Help: "number of " + m + " requests"})
 	}
-	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade}
+	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade, "content-disposition": useDisposition}
 	for dir, own := range [2]map[string]headerUse{
 		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie},
 		{"location": useLocation, "www-authenticate": useAuthenticate, "proxy-authenticate": useAuthenticate},

@@ -5,10 +5,6 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
-	"crypto/md5" //nolint:gosec // a file's name in indicator lists, not a protection
-	"crypto/sha256"
-	"encoding/hex"
-	"hash"
 	"io"
 )
 
@@ -40,24 +36,17 @@ func encodingOf(value []byte) httpEncoding {
 
 // httpBody hashes a body as it streams by; it serves one body after the other.
 type httpBody struct {
-	md5, sha256 hash.Hash
-	n           int64
-	head        []byte // the first bytes, for the kind of body and the request's text
-	encoded     []byte // all bytes of a compressed body, while they are few
-	lost        bool   // some bytes are missing
-	active      bool
+	fileHash        // its head is for the kind of body and the request's text
+	encoded  []byte // all bytes of a compressed body, while they are few
+	name     string // of the file that it is, by Content-Disposition
+	active   bool
 }
 
 // begin makes b ready for the next body.
 func (b *httpBody) begin(s *Session) {
 	b.release(s)
-	if b.md5 == nil {
-		b.md5, b.sha256 = md5.New(), sha256.New() //nolint:gosec // a file's name in indicator lists, not a protection
-	}
-	b.md5.Reset()
-	b.sha256.Reset()
-	b.n, b.lost, b.active = 0, false, true
-	b.head = b.head[:0]
+	b.reset()
+	b.name, b.active = "", true
 }
 
 // release lets go of the bytes of a compressed body.
@@ -71,17 +60,10 @@ func (b *httpBody) write(s *Session, p []byte, encoding httpEncoding) {
 	if !b.active || len(p) == 0 {
 		return
 	}
-	if len(b.head) < httpRequestBody {
-		b.head = append(b.head, p[:min(len(p), httpRequestBody-len(b.head))]...)
-	}
 	if encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded && s.Hold(len(p)) {
 		b.encoded = append(b.encoded, p...)
 	}
-	b.n += int64(len(p))
-	if !b.lost {
-		b.md5.Write(p)    //nolint:errcheck // a hash never fails
-		b.sha256.Write(p) //nolint:errcheck // a hash never fails
-	}
+	b.fileHash.write(p, httpRequestBody)
 }
 
 // end notes the body. complete says that its end was seen.
@@ -98,6 +80,9 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	if request {
 		s.Doc.AddBytes(p.requestBody, b.head)
 	}
+	if b.name != "" && encoding == encodingNone {
+		p.files.add(s, "http", b.name, &b.fileHash, complete)
+	}
 	if b.lost || !complete {
 		return
 	}
@@ -106,11 +91,6 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	if encoding != encodingNone && b.n == int64(len(b.encoded)) {
 		b.decode(s, p, encoding)
 	}
-}
-
-func hexSum(h hash.Hash) string {
-	var buf [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(buf[:0]))
 }
 
 // decode notes the body with its content coding undone. A body that is not what
@@ -132,7 +112,7 @@ func (b *httpBody) decode(s *Session, p *httpProtocol, encoding httpEncoding) {
 	}
 	b.md5.Reset()
 	b.sha256.Reset()
-	head := &headWriter{limit: magicBytes}
+	head := &headWriter{limit: fileHeadBytes}
 	n, err := io.Copy(io.MultiWriter(b.md5, b.sha256, head), io.LimitReader(r, httpMaxDecoded+1))
 	if err != nil || n > httpMaxDecoded {
 		return
@@ -142,6 +122,10 @@ func (b *httpBody) decode(s *Session, p *httpProtocol, encoding httpEncoding) {
 	}
 	s.Doc.AddString(p.decodedMD5, hexSum(b.md5))
 	s.Doc.AddString(p.decodedSHA256, hexSum(b.sha256))
+	if b.name != "" {
+		b.n, b.head = n, head.b
+		p.files.add(s, "http", b.name, &b.fileHash, true)
+	}
 }
 
 // headWriter keeps the first bytes written to it.

@@ -105,6 +105,8 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 		d.chunked = hasSuffixFold(value, "chunked")
 	case useEncoding:
 		d.encoding = encodingOf(value)
+	case useDisposition:
+		d.name = dispositionName(string(value))
 	case useUpgrade:
 		d.upgrade = bytes.EqualFold(value, []byte("websocket"))
 	}

@@ -61,6 +61,7 @@ type httpDir struct {
 	encoding  httpEncoding
 	upgrade   bool // this message has Upgrade: websocket
 	status    int
+	name      string // of the file that the body is
 	body      httpBody
 }
 
@@ -219,6 +220,7 @@ func (h *http) End(s *Session, final bool) {
 // bodyEnd notes a body and makes the direction ready for the next message.
 func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
 	d := &h.dirs[dir]
+	d.body.name = d.name
 	d.body.end(s, h.p, d.status == 0, d.encoding, complete)
 	d.reset()
 }

@@ -7,32 +7,82 @@ import (
 	"wirelake/internal/spi"
 )
 
-// imap reads the logins and mailboxes of IMAP (RFC 9051), and hands over to TLS after STARTTLS. Mails pass.
+// imap reads the logins, mailboxes and mails of IMAP (RFC 9051, 3501): those fetched, whole or by their parts, and
+// those appended. It hands over to TLS after STARTTLS.
 type imap struct {
 	Base
 	folder   spi.FieldID
 	ntlm     *ntlm
+	mail     *mailFields
 	startTLS bool
-	skip     [2]int // bytes of a literal
+	dirs     [2]imapDir
+	parts    map[imapPart]mailPart // what is known of the parts of messages in the mailbox
+	held     int                   // bytes of them
+	partial  imapPartial
 }
+
+// imapDir is the state of a direction.
+type imapDir struct {
+	skip    int // bytes of the literal at hand
+	use     imapUse
+	message *mailMessage // that the literal is
+	split   bool         // the next line goes on with the one before the literal
+	number  int          // of the message that the response at hand tells of
+}
+
+// imapUse is what a literal is good for.
+type imapUse uint8
+
+const (
+	imapSkip    imapUse = iota
+	imapMessage         // a message or its headers
+	imapRange           // a piece of p.partial's
+	imapMIME            // the headers of a part
+	imapUser            // a user name
+)
+
+// imapPart names a part of a message, by the message's number in the mailbox.
+type imapPart struct {
+	number  int
+	section string
+}
+
+// imapPartial is a message or part that is fetched piece by piece.
+type imapPartial struct {
+	imapPart
+	next    int // offset of the piece that would go on with it
+	message *mailMessage
+}
+
+const (
+	imapMaxParts   = 512 // parts that are kept of a mailbox
+	imapMaxUser    = 256
+	imapMaxHeaders = 8 << 10 // of a part
+)
 
 func newIMAP(r *spi.Registry) Protocol {
 	folder := r.Declare(spi.Field{Path: "email.folder", Type: spi.Term, List: true, Exprs: []string{"email.folder"}, Group: "email", Name: "Folder", Help: "mailboxes opened"})
-	ntlm := declareNTLM(r)
+	ntlm, mail := declareNTLM(r), newMailFields(r)
 	return Protocol{
 		Name:     "imap",
 		Matchers: []Matcher{{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},
-		New:      func(*Session) Parser { return &imap{folder: folder, ntlm: ntlm} },
+		New:      func(*Session) Parser { return &imap{folder: folder, ntlm: ntlm, mail: mail} },
 	}
 }
 
 // Parse implements Parser.
 func (p *imap) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	d := &p.dirs[dir]
 	n := 0
 	for {
-		m := min(p.skip[dir], len(b)-n)
-		p.skip[dir] -= m
-		n += m
+		if d.skip > 0 {
+			m := p.literal(s, d, b[n:min(len(b), n+d.skip)])
+			n += m
+			if d.skip -= m; d.skip > 0 {
+				return n, More
+			}
+			p.literalEnd(s, d)
+		}
 		line, used := nextLine(b[n:])
 		if used == 0 {
 			if len(b)-n > mailMaxLine {
@@ -41,40 +91,83 @@ func (p *imap) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return n, More
 		}
 		n += used
-		p.skip[dir] = imapLiteral(line)
 		p.ntlm.findLine(s, line)
+		size, opens := imapLiteral(line)
+		goesOn := d.split
+		d.split, d.use = opens, imapSkip
 		if dir == Server {
 			// The completion of STARTTLS is the first tagged response behind it.
-			if p.startTLS && len(line) > 0 && line[0] != '*' && line[0] != '+' {
+			if p.startTLS && !goesOn && len(line) > 0 && line[0] != '*' && line[0] != '+' {
 				p.startTLS = false
 				if _, status, _ := bytes.Cut(line, []byte(" ")); hasPrefixFold(status, "ok") {
 					s.Handover("tls")
 					return n, Done
 				}
 			}
-			continue
+			p.response(s, d, line, goesOn, opens)
+		} else {
+			p.command(s, d, line, goesOn, opens)
 		}
-		p.command(s, line)
+		if d.skip = size; opens && size == 0 {
+			p.literalEnd(s, d)
+		}
 	}
 }
 
-// imapLiteral returns the length of the literal that a line announces at its end (RFC 9051 section 4.3).
-func imapLiteral(line []byte) int {
+// imapLiteral returns the length of the literal that a line announces at its end (RFC 9051 section 4.3, RFC 7888,
+// and RFC 3516's literal8).
+func imapLiteral(line []byte) (size int, opens bool) {
 	if len(line) < 3 || line[len(line)-1] != '}' {
-		return 0
+		return 0, false
 	}
 	i := bytes.LastIndexByte(line, '{')
 	if i < 0 {
-		return 0
+		return 0, false
 	}
-	n, err := strconv.Atoi(string(bytes.TrimSuffix(line[i+1:len(line)-1], []byte("+"))))
-	if err != nil || n < 0 {
-		return 0
+	n, err := strconv.ParseUint(string(bytes.TrimRight(line[i+1:len(line)-1], "+-")), 10, 40)
+	if err != nil {
+		return 0, false
 	}
-	return n
+	return int(n), true
 }
 
-func (p *imap) command(s *Session, line []byte) {
+// literal takes bytes of the literal at hand, and returns how many.
+func (p *imap) literal(s *Session, d *imapDir, b []byte) int {
+	switch {
+	case d.use == imapUser || d.use == imapMIME:
+		if len(b) < d.skip {
+			return 0 // it is short: it comes again whole
+		}
+		if d.use == imapUser {
+			s.AddUser(b)
+		} else {
+			p.partHeaders(s, b)
+		}
+	case d.message != nil:
+		n := d.message.write(s, b)
+		if len(b) == d.skip && n < len(b) { // the literal ends within a line
+			d.message.line(s, b[n:], d.use == imapMessage)
+			n = len(b)
+		}
+		return n
+	}
+	return len(b)
+}
+
+// literalEnd ends the literal at hand.
+func (p *imap) literalEnd(s *Session, d *imapDir) {
+	if d.use == imapMessage {
+		d.message.end(s, true)
+	}
+	d.message = nil // a piece's goes on in p.partial
+	d.use = imapSkip
+}
+
+// command reads a line of the client. With goesOn it follows a literal.
+func (p *imap) command(s *Session, d *imapDir, line []byte, goesOn, opens bool) {
+	if goesOn {
+		return
+	}
 	_, rest, ok := bytes.Cut(line, []byte(" ")) // behind the tag
 	if !ok {
 		return
@@ -82,13 +175,21 @@ func (p *imap) command(s *Session, line []byte) {
 	verb, arg, _ := bytes.Cut(rest, []byte(" "))
 	switch {
 	case bytes.EqualFold(verb, []byte("LOGIN")):
+		if size, _ := imapLiteral(line); opens && size <= imapMaxUser && bytes.HasPrefix(bytes.TrimSpace(arg), []byte("{")) {
+			d.use = imapUser
+		}
 		s.AddUser(imapString(arg))
 	case bytes.EqualFold(verb, []byte("SELECT")), bytes.EqualFold(verb, []byte("EXAMINE")):
 		if name := imapString(arg); len(name) > 0 {
 			s.Doc.AddBytes(p.folder, name)
 		}
+		p.forgetParts(s)
 	case bytes.EqualFold(verb, []byte("STARTTLS")):
 		p.startTLS = true
+	case bytes.EqualFold(verb, []byte("APPEND")):
+		if opens && !s.Reference {
+			d.use, d.message = imapMessage, p.mail.newMessage(s, "imap")
+		}
 	}
 }
 
@@ -111,6 +212,25 @@ func imapString(b []byte) []byte {
 
 // Gap implements Parser: a literal survives it, and lines begin anew behind it.
 func (p *imap) Gap(_ *Session, dir Dir, missing int) Status {
-	p.skip[dir] = max(0, p.skip[dir]-missing)
+	d := &p.dirs[dir]
+	d.message.gap()
+	if missing > d.skip {
+		d.use = imapSkip
+	}
+	d.skip = max(0, d.skip-missing)
 	return More
+}
+
+// End implements Parser.
+func (p *imap) End(s *Session, final bool) {
+	if !final {
+		return
+	}
+	p.endPartial(s)
+	for i := range p.dirs {
+		if d := &p.dirs[i]; d.use == imapMessage {
+			d.message.end(s, false)
+			d.message = nil
+		}
+	}
 }

@@ -3,6 +3,7 @@ package dissect
 import (
 	"bytes"
 	"encoding/base64"
+	"strconv"
 	"strings"
 
 	"wirelake/internal/spi"
@@ -57,12 +58,18 @@ const (
 type smtpParser struct {
 	*smtp
 	Base
-	state    smtpState
-	words    int // of an AUTH exchange
-	bdat     int // bytes of the piece to come
-	message  *mailMessage
-	dataSent bool // a message ended and its reply has not come
-	starting bool // STARTTLS asked for
+	state             smtpState
+	words             int  // of an AUTH exchange
+	bdat              int  // bytes of the piece to come
+	bdatLast          bool // which is the message's last
+	message           *mailMessage
+	within            bool // the next bytes of the client go on with a line of the message
+	unsure            bool // replies are missing: which belongs to what is not known
+	greeted           bool
+	unanswered, ahead int  // commands without a reply, and those of them before DATA
+	waiting           bool // DATA has no reply
+	dataSent          bool // a message ended and its reply has not come
+	starting          bool // STARTTLS asked for
 }
 
 // Parse implements Parser.
@@ -70,22 +77,27 @@ func (p *smtpParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for n < len(b) {
 		if dir == Client && p.state == smtpBDAT {
-			take := min(p.bdat, len(b)-n)
-			n += take
-			if p.bdat -= take; p.bdat == 0 {
-				p.state = smtpCommands
+			m := p.piece(s, b[n:])
+			n += m
+			if m == 0 {
+				break
 			}
 			continue
 		}
-		end := bytes.IndexByte(b[n:], '\n')
+		end, whole := bytes.IndexByte(b[n:], '\n'), true
+		used := end + 1
 		if end < 0 {
 			if len(b)-n < maxSMTPLine {
 				break
 			}
-			end = maxSMTPLine - 1
+			end, whole = maxSMTPLine-1, false // a CR that is the last stays with its LF
+			used = end
 		}
-		line := bytes.TrimRight(b[n:n+end], "\r")
-		n += end + 1
+		line := b[n : n+end]
+		if whole {
+			line = bytes.TrimRight(line, "\r")
+		}
+		n += used
 		if dir == Server {
 			if p.reply(s, line) {
 				s.Handover("tls")
@@ -93,15 +105,55 @@ func (p *smtpParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			}
 			continue
 		}
-		p.client(s, line)
+		p.client(s, line, whole)
 	}
 	return n, More
 }
 
+// piece takes bytes of a message's piece by length (RFC 3030), and returns how many.
+func (p *smtpParser) piece(s *Session, b []byte) int {
+	b = b[:min(len(b), p.bdat)]
+	n := len(b)
+	if p.message != nil {
+		n = p.message.write(s, b)
+		if n == 0 && len(b) == p.bdat {
+			p.message.line(s, b, false) // a line that goes on in the next piece
+			n = len(b)
+		}
+	}
+	if p.bdat -= n; p.bdat == 0 {
+		p.state = smtpCommands
+		if p.bdatLast {
+			p.message.end(s, true)
+			p.message = nil
+		}
+	}
+	return n
+}
+
+// Gap implements Parser: a message survives it, without the hash of the attachment that lacks bytes.
+func (p *smtpParser) Gap(_ *Session, dir Dir, missing int) Status {
+	switch {
+	case dir == Client && p.state == smtpData:
+		p.message.gap()
+		p.within = false
+		return More
+	case dir == Client && p.state == smtpBDAT && missing < p.bdat:
+		p.message.gap()
+		p.bdat -= missing
+		return More
+	case dir == Server:
+		p.unsure, p.unanswered, p.ahead = true, 0, 0
+		return More
+	}
+	return Done
+}
+
 // End implements Parser.
 func (p *smtpParser) End(s *Session, final bool) {
-	if final && p.message != nil {
-		p.message.end(s)
+	if final {
+		p.message.end(s, false)
+		p.message = nil
 	}
 }
 
@@ -113,35 +165,58 @@ func (p *smtpParser) reply(s *Session, line []byte) (tls bool) {
 	if challenge, ok := bytes.CutPrefix(line, []byte("334 ")); ok {
 		p.ntlm.findLine(s, challenge)
 	}
-	switch {
-	case p.starting:
+	if !p.greeted && bytes.HasPrefix(line, []byte("220")) {
+		p.greeted = true
+		return false
+	}
+	p.greeted = true
+	if line[0] != '3' {
+		p.unanswered = max(0, p.unanswered-1)
+	}
+	if p.starting && p.unanswered == 0 {
 		p.starting = false
 		return line[0] == '2'
+	}
+	if p.waiting {
+		if p.ahead > 0 {
+			p.ahead--
+			return false
+		}
+		p.waiting = false
+		if line[0] < '4' {
+			return false // go on
+		}
+		if p.state == smtpData && !p.unsure {
+			p.state = smtpCommands // no message was wanted
+			p.message.end(s, false)
+			p.message = nil
+		}
+	}
+	switch {
 	case p.dataSent:
 		p.dataSent = false
 		if line[0] >= '2' && line[0] <= '5' && isAlnum(line[1]) && isAlnum(line[2]) {
 			s.AddTag("smtp:statuscode:" + string(line[:3]))
 		}
-	case p.state == smtpData && p.message.headers == 0 && line[0] >= '4':
-		p.state, p.message = smtpCommands, nil // no message was wanted
 	case (p.state == smtpLogin || p.state == smtpPlain || p.state == smtpAuth) && line[0] != '3':
 		p.state = smtpCommands
 	}
 	return false
 }
 
-func (p *smtpParser) client(s *Session, line []byte) {
+func (p *smtpParser) client(s *Session, line []byte, whole bool) {
 	switch p.state {
 	case smtpData:
-		if len(line) > 0 && line[0] == '.' {
-			if len(line) == 1 {
-				p.message.end(s)
+		if !p.within && len(line) > 0 && line[0] == '.' {
+			if len(line) == 1 && whole {
+				p.message.end(s, true)
 				p.message, p.state, p.dataSent = nil, smtpCommands, true
 				return
 			}
 			line = line[1:] // RFC 5321 section 4.5.2
 		}
-		p.message.line(s, line)
+		p.message.line(s, line, whole)
+		p.within = !whole
 	case smtpLogin:
 		if p.words++; p.words == 1 {
 			p.user(s, line)
@@ -160,6 +235,7 @@ func (p *smtpParser) client(s *Session, line []byte) {
 
 func (p *smtpParser) command(s *Session, line []byte) {
 	d := s.Doc
+	p.unanswered++
 	switch {
 	case hasPrefixFold(line, "helo "), hasPrefixFold(line, "ehlo "):
 		d.AddString(p.hello, strings.TrimSpace(string(line[5:])))
@@ -168,22 +244,37 @@ func (p *smtpParser) command(s *Session, line []byte) {
 	case hasPrefixFold(line, "rcpt to:"):
 		p.address(d, p.mail.dst, line[8:])
 	case hasPrefixFold(line, "data"):
-		p.state, p.message = smtpData, &mailMessage{f: p.mail}
+		p.message.end(s, false)
+		p.state, p.message, p.within = smtpData, p.mail.newMessage(s, "smtp"), false
+		p.waiting, p.ahead = true, p.unanswered-1
 	case hasPrefixFold(line, "bdat "):
-		for _, c := range line[5:] {
-			if c < '0' || c > '9' || p.bdat > 1<<30 {
-				break
-			}
-			p.bdat = p.bdat*10 + int(c-'0')
-		}
-		if p.bdat > 0 {
-			p.state = smtpBDAT
-		}
+		p.beginPiece(s, bytes.Fields(line[5:]))
 	case hasPrefixFold(line, "starttls"):
 		s.AddTag("smtp:starttls")
 		p.starting = true
 	case hasPrefixFold(line, "auth "):
 		p.auth(s, bytes.Fields(line[5:]))
+	}
+}
+
+// beginPiece takes the arguments of BDAT: a size, and LAST.
+func (p *smtpParser) beginPiece(s *Session, words [][]byte) {
+	if len(words) == 0 {
+		return
+	}
+	size, err := strconv.ParseUint(string(words[0]), 10, 40)
+	if err != nil {
+		return
+	}
+	if p.message == nil {
+		p.message = p.mail.newMessage(s, "smtp")
+	}
+	p.bdat, p.bdatLast = int(size), len(words) > 1 && bytes.EqualFold(words[1], []byte("last"))
+	if p.bdat > 0 {
+		p.state = smtpBDAT
+	} else if p.bdatLast {
+		p.message.end(s, true)
+		p.message = nil
 	}
 }
 

@@ -269,6 +269,8 @@ func FanOutNames() map[string]string {
 		"host":    "every host name",
 		"port":    "every port",
 		"mac":     "every MAC address",
+		"md5":     "every MD5 of a file or body",
+		"sha256":  "every SHA-256 of a file or body",
 		"country": "every country",
 		"asn":     "every autonomous system",
 		"oui":     "every MAC vendor",

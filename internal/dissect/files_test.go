@@ -1,0 +1,64 @@
+package dissect
+
+import (
+	"crypto/md5" //nolint:gosec // an identity
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// filesOf returns the files of a session, each as "source name size type md5 sha256", "-" for what is missing.
+func filesOf(s *Session) []string {
+	reg := s.Doc.Registry()
+	var out []string
+	list, _ := reg.ByPath("files.name")
+	for o := range s.Doc.Objects(list.In, 0) {
+		var parts []string
+		for _, path := range []string{"files.source", "files.name", "files.size", "files.type", "files.md5", "files.sha256"} {
+			f, _ := reg.ByPath(path)
+			text := s.Doc.StringIn(o, f.ID)
+			if n, ok := s.Doc.IntIn(o, f.ID); ok && f.Type.Numeric() {
+				text = strconv.FormatInt(n, 10)
+			}
+			if text == "" {
+				text = "-"
+			}
+			parts = append(parts, text)
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	return out
+}
+
+// wholeFile is what filesOf gives for a file of which all was seen.
+func wholeFile(source, name, typ, content string) string {
+	return fmt.Sprintf("%s %s %d %s %x %x", source, name, len(content), typ, md5.Sum([]byte(content)), sha256.Sum256([]byte(content))) //nolint:gosec // an identity
+}
+
+func wantFiles(t *testing.T, s *Session, want ...string) {
+	t.Helper()
+	if got := filesOf(s); !slices.Equal(got, want) {
+		t.Errorf("files:\ngot  %q\nwant %q", got, want)
+	}
+}
+
+func TestHTTPFile(t *testing.T) {
+	request := "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+	response := func(headers, body string) string {
+		return "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=\"a b.pdf\"\r\n" + headers + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+	}
+	for _, n := range []int{1 << 20, 7} {
+		s := httpSession(n, request, response("", "%PDF-1.4 x"))
+		s.End(true)
+		wantFiles(t, s, wholeFile("http", "a b.pdf", "application/pdf", "%PDF-1.4 x"))
+		s = httpSession(n, request, response("Content-Encoding: gzip\r\n", gzipped(t, "hello")))
+		s.End(true)
+		wantFiles(t, s, wholeFile("http", "a b.pdf", "text/plain", "hello"))
+	}
+	if got := New().Registry().ByExpr("md5"); len(got) != 4 {
+		t.Errorf("md5 stands for %d fields, want those of HTTP, transferred and decoded, of mail and of files", len(got))
+	}
+}
