@@ -49,7 +49,7 @@ func serve(ctx context.Context) error {
 		fmt.Printf("export %s\n", v)
 	}
 	fmt.Printf("export WIRELAKE_STORE='%s'\n", bucket.URL(""))
-	fmt.Printf("export WIRELAKE_ELASTICSEARCH_URL=%s\n", elastic.URL())
+	fmt.Printf("export WIRELAKE_ELASTICSEARCH_URLS=%s\n", elastic.URL())
 	log.Print("# MinIO and Elasticsearch run until Ctrl-C; their data goes with them.")
 	<-ctx.Done()
 	return nil
