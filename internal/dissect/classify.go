@@ -33,22 +33,13 @@ func marks() []Protocol {
 		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                            // big endian
 		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
-		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},                 // RFC 854
-		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                                      // RFC 3977
-		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                                // RFC 6120
-		{"oracle", Matcher{On: TCP, Offset: 4, Bytes: "\x01\x00\x00\x00\x01", Func: lengthBE16}},                                                                                   // TNS connect
-		{"dnp3", Matcher{On: TCP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  // IEEE 1815
-		{"dnp3", Matcher{On: UDP, Bytes: "\x05\x64", MinLen: 10}},                                                                                                                  //
-		{"s7comm", Matcher{On: TCP, Bytes: "\x03\x00", Func: at(7, "\x32")}},                                                                                                       // S7 behind TPKT (RFC 1006)
-		{"bacnet", Matcher{On: UDP, Port: 47808, Bytes: "\x81", MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}}, // ASHRAE 135 annex J
-		{"enip", Matcher{On: TCP, Port: 44818, MinLen: 24}},                                                                                                                        // EtherNet/IP
-		{"enip", Matcher{On: UDP, Port: 44818, MinLen: 24}},                                                                                                                        //
-		{"opcua", Matcher{On: TCP, Func: prefixes("HELF", "ACKF", "OPNF", "ERRF", "RHEF")}},                                                                                        // OPC 10000-6, 7.1.2
-		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                         // IEC 60870-5-104
-		{"dtls", Matcher{On: UDP, Bytes: "\x16\xfe", MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2] >= 0xfc }}},                                            // RFC 6347
-		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                                            // WireGuard whitepaper, 5.4.2
-		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                                             // 5.4.3
-		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}},               // OpenVPN protocol, hard reset
+		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},   // RFC 854
+		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                        // RFC 3977
+		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                  // RFC 6120
+		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                           // IEC 60870-5-104
+		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                              // WireGuard whitepaper, 5.4.2
+		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                               // 5.4.3
+		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}}, // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
 		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
 		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                               // RFC 5424, 5426
@@ -69,7 +60,6 @@ func marks() []Protocol {
 		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34", MinLen: 5, Func: func(_ *Session, _ Dir, b []byte) bool { return b[4] == 2 }}},                                        // AJP 1.3
 		{"bitcoin", Matcher{On: TCP, Bytes: "\xf9\xbe\xb4\xd9", MinLen: 24}},                                                                                              // Bitcoin P2P, main network
 		{"gnutella", Matcher{On: TCP, Bytes: "GNUTELLA CONNECT/"}},                                                                                                        // Gnutella 0.6
-		{"adb", Matcher{On: TCP, Bytes: "CNXN", MinLen: 24}},                                                                                                              // Android Debug Bridge
 		{"hl7", Matcher{On: TCP, Bytes: "\x0bMSH|"}},                                                                                                                      // HL7 MLLP
 		{"flash-policy", Matcher{On: TCP, Bytes: "<policy-file-request/>"}},                                                                                               //
 		{"whois", Matcher{On: TCP, Port: 43, MinLen: 1}},                                                                                                                  // RFC 3912

@@ -15,7 +15,6 @@ func networkMarks() []Protocol {
 		row("rarp", Matcher{On: Ethernet, Number: 0x8035}),
 		row("eapol", Matcher{On: Ethernet, Number: 0x888e}),
 		row("lldp", Matcher{On: Ethernet, Number: 0x88cc}),
-		row("ptp", Matcher{On: Ethernet, Number: 0x88f7}),
 		row("stp", Matcher{On: Ethernet, Number: 0x42, Bytes: "\x42\x42\x03"}),
 		// LLC's XID command to the null SAP (IEEE 802.2 section 5.4.1.1.2); bit 5 is poll.
 		row("xid", Matcher{On: Ethernet, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool {

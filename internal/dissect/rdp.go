@@ -8,11 +8,13 @@ import (
 )
 
 // rdp reads the negotiation of the Remote Desktop Protocol (MS-RDPBCGR 2.2.1.1,
-// 2.2.1.2), and hands over to TLS when it is chosen.
+// 2.2.1.2), and hands over to what follows when that is secured.
 type rdp struct {
 	Base
 	requested, selected spi.FieldID
 }
+
+const rdpHead = 11 // TPKT of 4 bytes, X.224 of 7
 
 func newRDP(r *spi.Registry) Protocol {
 	p := &rdp{
@@ -21,9 +23,17 @@ func newRDP(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "rdp",
-		Matchers: []Matcher{{On: TCP, Bytes: "\x03\x00", Func: at(5, "\xe0\x00\x00", "\xd0\x00\x00")}},
+		Matchers: []Matcher{{On: TCP, Bytes: "\x03\x00", MinLen: rdpHead, Func: rdpConnection}},
 		New:      func(*Session) Parser { return p },
 	}
+}
+
+// rdpConnection accepts a connection request or confirmation of X.224 without the parameters (section 13.3.4) that
+// other users of the transport send: RDP has a cookie, its own negotiation or nothing there.
+func rdpConnection(s *Session, _ Dir, b []byte) bool {
+	const request, confirm, transportSelector, tpduSize = 0xe0, 0xd0, 0xc2, 0xc0
+	return (b[5] == request || b[5] == confirm) && b[6]|b[7] == 0 && !s.OnPort(s7Port) &&
+		(len(b) == rdpHead || b[rdpHead] < tpduSize || b[rdpHead] > transportSelector)
 }
 
 // rdpProtocols names the bits of the security protocols.
@@ -43,7 +53,7 @@ func rdpProtocols(bits uint32) []string {
 // Parse implements Parser. p has no state, and is shared by all sessions: each
 // side's first packet says all.
 func (p *rdp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
-	const head = 11 // TPKT of 4 bytes, X.224 of 7
+	const head = rdpHead
 	if len(b) < head {
 		return 0, More
 	}
@@ -77,7 +87,7 @@ func (p *rdp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		s.Doc.AddString(p.selected, name)
 	}
 	if bits != 0 {
-		s.Handover("tls")
+		s.Handover("")
 		return size, Done
 	}
 	return size, DirDone
