@@ -44,6 +44,7 @@ type stream struct {
 
 	byInterface []Sink // nil where there is none yet
 	sinks       map[string]Sink
+	out         Record // the packet at hand, here so that none is allocated
 }
 
 // read takes packets until the stream or ctx ends, and closes the lanes. A
@@ -124,8 +125,8 @@ func (s *stream) packet(src *pcapfile.Reader, rec *pcapfile.Record) error {
 		}
 		s.byInterface[rec.Interface] = sink
 	}
-	r := Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data}
-	if err := sink.Packet(&r); err != nil {
+	s.out = Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data}
+	if err := sink.Packet(&s.out); err != nil {
 		return sinkError{err}
 	}
 	s.counters.packet(rec.WireLen)

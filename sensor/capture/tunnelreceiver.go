@@ -35,6 +35,7 @@ type TunnelReceiver struct {
 	lanes map[tunnelKey]*tunnelLane
 	last  *tunnelLane
 	vnis  map[uint32]bool // with lanes of their own
+	out   Record          // the packet at hand, here so that none is allocated
 
 	mu   sync.Mutex // over addr
 	addr net.Addr
@@ -75,8 +76,8 @@ func (t *TunnelReceiver) Addr() net.Addr {
 const (
 	// dropsEvery is how often the kernel's counter is read when nothing comes in.
 	dropsEvery = time.Second
-	// drainTime bounds how long packets are taken out of the kernel's buffer at the end.
-	drainTime = 2 * time.Second
+	// tunnelDrain bounds how long packets are taken out of the kernel's buffer at the end.
+	tunnelDrain = 2 * time.Second
 )
 
 // Run takes packets until ctx ends, and then what the kernel has received by
@@ -169,7 +170,7 @@ func (t *TunnelReceiver) drops(n uint32, l *tunnelLane) {
 
 // drain delivers what the kernel still has.
 func (t *TunnelReceiver) drain(d *datagrams, open Opener) error {
-	for end := time.Now().Add(drainTime); time.Now().Before(end); {
+	for end := time.Now().Add(tunnelDrain); time.Now().Before(end); {
 		n, err := d.poll()
 		if n == 0 || err != nil {
 			return err
@@ -199,8 +200,8 @@ func (t *TunnelReceiver) deliver(d *datagrams, n int, open Opener) error {
 			return err
 		}
 		t.drops(m.drops, l)
-		r := Record{TimeNanos: m.nanos, WireLen: len(p.frame), Data: p.frame}
-		if err := l.sink.Packet(&r); err != nil {
+		t.out = Record{TimeNanos: m.nanos, WireLen: len(p.frame), Data: p.frame}
+		if err := l.sink.Packet(&t.out); err != nil {
 			return sinkError{err}
 		}
 		l.dirty = true
