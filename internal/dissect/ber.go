@@ -54,3 +54,33 @@ func berOID(b []byte) string {
 	}
 	return string(out)
 }
+
+// Identifier octets (X.690 section 8.1.2).
+const (
+	berBoolean         = 0x01
+	berInteger         = 0x02
+	berBits            = 0x03
+	berOctets          = 0x04
+	berOIDTag          = 0x06
+	berUTCTime         = 0x17
+	berGeneralizedTime = 0x18
+	berBMPString       = 0x1e
+	berSequence        = 0x30
+	berSet             = 0x31
+	berConstructed     = 0x20
+	berContext         = 0x80
+)
+
+// berReader takes elements off the front of b.
+type berReader struct{ b []byte }
+
+// take returns the content of the first element when it has the tag; of any
+// other it returns nil and leaves it there, so that optional elements can be passed.
+func (r *berReader) take(tag byte) []byte {
+	t, content, rest, ok := berNext(r.b)
+	if !ok || t != tag {
+		return nil
+	}
+	r.b = rest
+	return content
+}

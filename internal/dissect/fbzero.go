@@ -37,7 +37,6 @@ func (p *fbZero) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if len(r.b) < size {
 		return 0, More
 	}
-	s.AddProtocol("quic")
 	if hello := r.b[:size]; size >= chloHeader && string(hello[:4]) == "CHLO" {
 		p.quic.chlo(s, "", hello, true)
 	}

@@ -186,6 +186,7 @@ func (q *quic) chlo(s *Session, version string, b []byte, cut bool) bool {
 	if count > 0 && !cut && int64(len(b)-values) < int64(binary.LittleEndian.Uint32(b[values-4:])) {
 		return false
 	}
+	s.AddProtocol("quic")
 	start := 0
 	for i := range count {
 		entry := b[chloHeader+chloEntry*i:]

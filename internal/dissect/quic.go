@@ -38,7 +38,13 @@ func newQUIC(r *spi.Registry) Protocol {
 			{On: UDP, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return quicLong(b) }},
 			{On: UDP, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { _, ok := parseGoogleHeader(b); return ok }},
 		},
-		New: func(*Session) Parser { return &quicParser{quic: q} },
+		New: func(s *Session) Parser {
+			if !s.Reference { // the reference marks sessions whose first message it could read
+				s.AddProtocol("quic")
+			}
+			return &quicParser{quic: q}
+		},
+		Quiet: true,
 	}
 }
 
@@ -182,6 +188,7 @@ func (p *quicParser) hello(s *Session, v quicVersion, kind byte, b []byte) {
 		if !ok {
 			return
 		}
+		s.AddProtocol("quic")
 		p.tls.clientHello(s, &h, 'q')
 		if !s.Reference {
 			s.Doc.AddString(p.version, v.name)

@@ -30,6 +30,7 @@ const (
 	tlsServerHello     = 2
 	tlsCertificate     = 11
 	tlsHandshakeHeader = 4
+	tlsRandom          = 32
 )
 
 func newTLSFields(r *spi.Registry) *tls {
@@ -113,7 +114,7 @@ func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
 		if len(b) < tlsHandshakeHeader+size {
 			break
 		}
-		p.message(s, b[0], b[tlsHandshakeHeader:tlsHandshakeHeader+size])
+		p.message(s, dir, b[0], b[tlsHandshakeHeader:tlsHandshakeHeader+size])
 		b = b[tlsHandshakeHeader+size:]
 	}
 	if !s.Hold(len(b) - held) {
@@ -123,7 +124,7 @@ func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
 	return More
 }
 
-func (p *tlsParser) message(s *Session, kind byte, b []byte) {
+func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 	switch kind {
 	case tlsClientHello:
 		if h, ok := parseClientHello(b); ok {
@@ -132,7 +133,9 @@ func (p *tlsParser) message(s *Session, kind byte, b []byte) {
 	case tlsServerHello:
 		p.serverHello(s, b)
 	case tlsCertificate:
-		p.certificate.chain(s, b)
+		if dir == Server || !s.Reference { // the reference leaves certificates of clients out
+			p.certificate.chain(s, b)
+		}
 	}
 }
 
@@ -140,7 +143,9 @@ func (p *tlsParser) message(s *Session, kind byte, b []byte) {
 func (t *tls) clientHello(s *Session, h *clientHello, transport byte) {
 	doc := s.Doc
 	if h.serverName != "" {
-		doc.AddString(t.host, h.serverName)
+		if transport != 'd' || !s.Reference {
+			doc.AddString(t.host, h.serverName)
+		}
 		doc.AddString(t.serverName, h.serverName)
 	}
 	if h.ech {
@@ -171,7 +176,7 @@ func md5Hex(text string) string {
 func (t *tls) serverHello(s *Session, b []byte) {
 	r := tlsReader{b: b}
 	version := uint16(r.uint16()) //nolint:gosec // two bytes
-	r.take(32)                    // random
+	r.take(tlsRandom)
 	// Drafts of TLS 1.3 before 22 had neither session id nor compression.
 	old := version>>8 == 0x7f && version&0xff < 22
 	var id []byte
@@ -222,6 +227,12 @@ func tlsVersionName(v uint16) string {
 		return "TLSv1.2"
 	case 0x0304:
 		return "TLSv1.3"
+	case 0xfeff:
+		return "DTLSv1.0"
+	case 0xfefd:
+		return "DTLSv1.2"
+	case 0xfefc:
+		return "DTLSv1.3"
 	}
 	if v>>8 == 0x7f {
 		return "TLSv1.3-draft-" + strconv.Itoa(int(v&0xff))

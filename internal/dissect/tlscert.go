@@ -1,14 +1,12 @@
 package dissect
 
 import (
+	"bytes"
 	"crypto/sha1" //nolint:gosec // certificates are known by their SHA-1
 	"encoding/hex"
 	"net/netip"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"wirelake/internal/spi"
 )
@@ -26,6 +24,7 @@ type certFields struct {
 const (
 	maxCertificates = 32 // of a chain
 	maxAltNames     = 1000
+	curveCorrupt    = "corrupt" // the curve of a key whose curve has no name
 )
 
 func newCertFields(r *spi.Registry) *certFields {
@@ -57,14 +56,11 @@ func newCertFields(r *spi.Registry) *certFields {
 
 // chain reads a Certificate message of TLS up to 1.2 (RFC 5246 section 7.4.2).
 func (c *certFields) chain(s *Session, b []byte) {
-	in := cryptobyte.String(b)
-	var list cryptobyte.String
-	if !in.ReadUint24LengthPrefixed(&list) {
-		return
-	}
+	in := tlsReader{b: b}
+	list := tlsReader{b: in.take(in.uint24())}
 	for range maxCertificates {
-		var der cryptobyte.String
-		if list.Empty() || !list.ReadUint24LengthPrefixed(&der) {
+		der := list.take(list.uint24())
+		if len(der) == 0 {
 			return
 		}
 		c.add(s, der)
@@ -83,18 +79,20 @@ func (c *certFields) add(s *Session, der []byte) {
 			return
 		}
 	}
-	in := cryptobyte.String(der)
-	var cert, tbs, serial, skipped, issuer, subject, validity, key cryptobyte.String
-	var notBefore, notAfter time.Time
-	if !in.ReadASN1(&cert, asn1.SEQUENCE) || !cert.ReadASN1(&tbs, asn1.SEQUENCE) ||
-		!tbs.SkipOptionalASN1(asn1.Tag(0).Constructed().ContextSpecific()) ||
-		!tbs.ReadASN1(&serial, asn1.INTEGER) || !tbs.ReadASN1(&skipped, asn1.SEQUENCE) ||
-		!tbs.ReadASN1(&issuer, asn1.SEQUENCE) || !tbs.ReadASN1(&validity, asn1.SEQUENCE) ||
-		!readTime(&validity, &notBefore) || !readTime(&validity, &notAfter) ||
-		!tbs.ReadASN1(&subject, asn1.SEQUENCE) {
+	in := berReader{der}
+	outer := berReader{in.take(berSequence)}
+	tbs := berReader{outer.take(berSequence)}
+	tbs.take(berContext | berConstructed) // version
+	serial := tbs.take(berInteger)
+	tbs.take(berSequence) // algorithm of the signature
+	issuer := tbs.take(berSequence)
+	validity := berReader{tbs.take(berSequence)}
+	notBefore, ok1 := readTime(&validity)
+	notAfter, ok2 := readTime(&validity)
+	subject := tbs.take(berSequence)
+	if !ok1 || !ok2 || len(serial) == 0 || subject == nil {
 		return
 	}
-	rawIssuer, rawSubject := string(issuer), string(subject)
 	o, ok := s.Doc.NewObject(c.list, spi.Root)
 	if !ok {
 		return
@@ -122,22 +120,23 @@ func (c *certFields) add(s *Session, der []byte) {
 	d.SetIntIn(o, c.validDays, valid/86400)
 	d.SetIntIn(o, c.remainingSeconds, left)
 	d.SetIntIn(o, c.remainingDays, left/86400)
-	if tbs.ReadASN1(&key, asn1.SEQUENCE) {
-		c.key(d, o, key)
-	}
+	c.key(d, o, tbs.take(berSequence))
+	odd := len(is.cn) == 0 || d.StringIn(o, c.curve) == curveCorrupt // what the reference marks as nothing
 	signs := c.extensions(d, o, tbs)
 	switch {
 	case signs:
 		s.AddTag("cert:certificate-authority")
-	case rawIssuer == rawSubject:
+	case bytes.Equal(issuer, subject) && !(s.Reference && odd):
 		s.AddTag("cert:self-signed")
 	}
 }
 
 // key files the algorithm of a SubjectPublicKeyInfo (RFC 3279, 5480, 8410).
-func (c *certFields) key(d *spi.Document, o spi.ObjectID, info cryptobyte.String) {
-	var algorithm, oid cryptobyte.String
-	if !info.ReadASN1(&algorithm, asn1.SEQUENCE) || !algorithm.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
+func (c *certFields) key(d *spi.Document, o spi.ObjectID, info []byte) {
+	in := berReader{info}
+	algorithm := berReader{in.take(berSequence)}
+	oid := algorithm.take(berOIDTag)
+	if oid == nil {
 		return
 	}
 	name := keyAlgorithm(string(oid))
@@ -145,10 +144,10 @@ func (c *certFields) key(d *spi.Document, o spi.ObjectID, info cryptobyte.String
 	if name != "id-ecPublicKey" {
 		return
 	}
-	var curve cryptobyte.String
-	if !algorithm.ReadASN1(&curve, asn1.OBJECT_IDENTIFIER) {
+	curve := algorithm.take(berOIDTag)
+	if curve == nil {
 		// Parameters written out instead of a name: CVE-2020-0601 is done with them.
-		d.SetStringIn(o, c.curve, "corrupt")
+		d.SetStringIn(o, c.curve, curveCorrupt)
 		return
 	}
 	d.SetStringIn(o, c.curve, curveName(string(curve)))
@@ -156,51 +155,40 @@ func (c *certFields) key(d *spi.Document, o spi.ObjectID, info cryptobyte.String
 
 // extensions files the alternative names, and reports whether the key may sign
 // certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.6).
-func (c *certFields) extensions(d *spi.Document, o spi.ObjectID, tbs cryptobyte.String) (signs bool) {
-	for _, tag := range []uint8{1, 2} { // unique identifiers
-		if !tbs.SkipOptionalASN1(asn1.Tag(tag).ContextSpecific()) {
-			return false
-		}
-	}
-	var outer, list cryptobyte.String
-	var present bool
-	if !tbs.ReadOptionalASN1(&outer, &present, asn1.Tag(3).Constructed().ContextSpecific()) || !present || !outer.ReadASN1(&list, asn1.SEQUENCE) {
-		return false
-	}
-	for !list.Empty() {
-		var ext, oid, value cryptobyte.String
-		if !list.ReadASN1(&ext, asn1.SEQUENCE) || !ext.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
-			!ext.SkipOptionalASN1(asn1.BOOLEAN) || !ext.ReadASN1(&value, asn1.OCTET_STRING) {
-			return signs
-		}
+func (c *certFields) extensions(d *spi.Document, o spi.ObjectID, tbs berReader) (signs bool) {
+	tbs.take(berContext | 1) // unique identifiers
+	tbs.take(berContext | 2)
+	outer := berReader{tbs.take(berContext | berConstructed | 3)}
+	for list := (berReader{outer.take(berSequence)}); len(list.b) > 0; {
+		ext := berReader{list.take(berSequence)}
+		oid := ext.take(berOIDTag)
+		ext.take(berBoolean) // critical
+		value := berReader{ext.take(berOctets)}
 		switch string(oid) {
+		case "": // none: the list ends
+			return signs
 		case "\x55\x1d\x0f": // keyUsage
-			var bits cryptobyte.String
-			if value.ReadASN1(&bits, asn1.BIT_STRING) && len(bits) >= 2 && bits[1]&0x04 != 0 {
+			if bits := value.take(berBits); len(bits) >= 2 && bits[1]&0x04 != 0 {
 				signs = true
 			}
 		case "\x55\x1d\x11": // subjectAltName
-			c.altNames(d, o, value)
+			c.altNames(d, o, value.take(berSequence))
 		}
 	}
 	return signs
 }
 
-func (c *certFields) altNames(d *spi.Document, o spi.ObjectID, value cryptobyte.String) {
-	var names cryptobyte.String
-	if !value.ReadASN1(&names, asn1.SEQUENCE) {
-		return
-	}
+func (c *certFields) altNames(d *spi.Document, o spi.ObjectID, names []byte) {
 	for range maxAltNames {
-		var name cryptobyte.String
-		var tag asn1.Tag
-		if names.Empty() || !names.ReadAnyASN1(&name, &tag) {
+		tag, name, rest, ok := berNext(names)
+		if !ok {
 			return
 		}
+		names = rest
 		switch tag {
-		case asn1.Tag(2).ContextSpecific(): // dNSName
-			d.AddStringIn(o, c.alt, string(name))
-		case asn1.Tag(7).ContextSpecific(): // iPAddress
+		case berContext | 2: // dNSName
+			d.AddBytesIn(o, c.alt, name)
+		case berContext | 7: // iPAddress
 			if a, ok := netip.AddrFromSlice(name); ok {
 				d.AddStringIn(o, c.alt, a.String())
 			}
@@ -209,19 +197,21 @@ func (c *certFields) altNames(d *spi.Document, o spi.ObjectID, value cryptobyte.
 }
 
 // readName reads a Name (RFC 5280 section 4.1.2.4).
-func readName(in cryptobyte.String) (n certName) {
-	for !in.Empty() {
-		var set, attribute, oid, value cryptobyte.String
-		var tag asn1.Tag
-		if !in.ReadASN1(&set, asn1.SET) {
+func readName(b []byte) (n certName) {
+	for in := (berReader{b}); len(in.b) > 0; {
+		set := berReader{in.take(berSet)}
+		if set.b == nil {
 			return n
 		}
-		for !set.Empty() {
-			if !set.ReadASN1(&attribute, asn1.SEQUENCE) || !attribute.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !attribute.ReadAnyASN1(&value, &tag) {
+		for len(set.b) > 0 {
+			attribute := berReader{set.take(berSequence)}
+			oid := attribute.take(berOIDTag)
+			tag, value, _, ok := berNext(attribute.b)
+			if oid == nil || !ok {
 				return n
 			}
 			text := string(value)
-			if tag == asn1.Tag(30) { // BMPString: UTF-16
+			if tag == berBMPString { // UTF-16
 				text = utf16Text(value)
 			}
 			switch string(oid) {
@@ -248,30 +238,25 @@ func utf16Text(b []byte) string {
 
 // readTime reads UTCTime or GeneralizedTime; zones other than Z, which RFC 5280
 // forbids, are seen and taken.
-func readTime(in *cryptobyte.String, t *time.Time) bool {
-	var text cryptobyte.String
-	var tag asn1.Tag
-	if !in.ReadAnyASN1(&text, &tag) {
-		return false
-	}
+func readTime(in *berReader) (time.Time, bool) {
 	layouts := []string{"060102150405Z0700", "0601021504Z0700"}
-	if tag == asn1.GeneralizedTime {
+	text := in.take(berUTCTime)
+	short := text != nil
+	if !short {
+		text = in.take(berGeneralizedTime)
 		layouts = []string{"20060102150405Z0700", "200601021504Z0700"}
-	} else if tag != asn1.UTCTime {
-		return false
 	}
 	for _, layout := range layouts {
-		parsed, err := time.Parse(layout, string(text))
+		t, err := time.Parse(layout, string(text))
 		if err != nil {
 			continue
 		}
-		if tag == asn1.UTCTime && parsed.Year() >= 2050 {
-			parsed = parsed.AddDate(-100, 0, 0) // RFC 5280 section 4.1.2.5.1
+		if short && t.Year() >= 2050 {
+			t = t.AddDate(-100, 0, 0) // RFC 5280 section 4.1.2.5.1
 		}
-		*t = parsed.UTC()
-		return true
+		return t.UTC(), true
 	}
-	return false
+	return time.Time{}, false
 }
 
 func keyAlgorithm(oid string) string {

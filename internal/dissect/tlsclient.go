@@ -27,6 +27,7 @@ const (
 // Lists hold all values in the order of the wire, GREASE (RFC 8701) left out.
 type clientHello struct {
 	version    uint16
+	random     []byte
 	sessionID  []byte
 	ciphers    []uint16
 	extensions []uint16
@@ -66,6 +67,13 @@ func (r *tlsReader) uint8() int {
 func (r *tlsReader) uint16() int {
 	if b := r.take(2); b != nil {
 		return int(binary.BigEndian.Uint16(b))
+	}
+	return 0
+}
+
+func (r *tlsReader) uint24() int {
+	if b := r.take(3); b != nil {
+		return int(b[0])<<16 | int(b[1])<<8 | int(b[2])
 	}
 	return 0
 }
@@ -116,7 +124,7 @@ func tlsExtensions(b []byte) iter.Seq[tlsExtension] {
 func parseClientHello(b []byte) (h clientHello, ok bool) {
 	r := tlsReader{b: b}
 	h.version = uint16(r.uint16()) //nolint:gosec // two bytes
-	r.take(32)                     // random
+	h.random = r.take(tlsRandom)
 	h.sessionID = r.vector8()
 	return h, h.finish(&r)
 }
