@@ -2,39 +2,84 @@ package dissect
 
 import (
 	"bytes"
+	"net/netip"
+	"strconv"
 
 	"wirelake/internal/spi"
 )
 
-// ftp reads the control connection of FTP (RFC 959), and hands over to TLS after AUTH (RFC 4217).
+// ftp reads the control connection of FTP (RFC 959, 2428, 3659), tells the lane of its data connections (ftpdata.go),
+// and hands over to TLS after AUTH (RFC 4217).
 type ftp struct {
 	Base
-	f      *ftpFields
-	banner bool // the greeting has passed
-	auth   bool // the client asked for TLS
+	f        *ftpFields
+	banner   bool // the greeting has passed
+	auth     bool // the client asked for TLS
+	id       string
+	prepared *ftpTransfer   // a data connection is agreed on, and not what for
+	running  *ftpTransfer   // the transfer whose reply has not come
+	others   []*ftpTransfer // earlier ones whose data connection may still come
+	restart  bool           // REST asked for a part
+	passive  bool           // the reply to PASV or EPSV has not come
 }
 
 type ftpFields struct {
-	banner, command, code spi.FieldID
+	banner, command, code, filename spi.FieldID
+	control, data, direction        spi.FieldID
+	files                           *fileFields
 }
 
-const ftpMaxLine = 4096
+// ftpTransfer is what the control connection tells of a data connection, and the other way round.
+type ftpTransfer struct {
+	control   string // community ids
+	data      string
+	command   string
+	name      string
+	part      bool // not from the file's beginning
+	failed    bool
+	completed bool
+}
+
+const (
+	ftpMaxLine      = 4096
+	ftpMaxTransfers = 64 // that wait for their data connection
+)
+
+func declareFTP(r *spi.Registry) *ftpFields {
+	term := func(path, name, help string, hot bool) spi.FieldID {
+		return r.Declare(spi.Field{Path: "ftp." + path, Type: spi.Term, List: true, Exprs: []string{"ftp." + path}, Name: name, Help: help, Hot: hot})
+	}
+	return &ftpFields{
+		banner:    term("banner", "Banner", "greeting of the server", false),
+		command:   r.Declare(spi.Field{Path: "ftp.command", Type: spi.UpTerm, List: true, Exprs: []string{"ftp.command"}, Name: "Commands", Help: "commands sent"}),
+		code:      r.Declare(spi.Field{Path: "ftp.responseCode", Type: spi.Integer, List: true, Exprs: []string{"ftp.responseCode"}, Name: "Reply codes", Help: "reply codes"}),
+		filename:  term("filename", "File name", "files and directories that commands name", true),
+		control:   term("control", "Control session", "Community ID of the control connection that a data connection belongs to", true),
+		data:      term("data", "Data sessions", "Community IDs of the data connections of a control connection", true),
+		direction: term("direction", "Direction", "what a data connection is for: download, upload or list", false),
+		files:     declareFiles(r),
+	}
+}
 
 func newFTP(r *spi.Registry) Protocol {
-	f := &ftpFields{
-		banner:  r.Declare(spi.Field{Path: "ftp.banner", Type: spi.Term, List: true, Exprs: []string{"ftp.banner"}, Name: "Banner", Help: "greeting of the server"}),
-		command: r.Declare(spi.Field{Path: "ftp.command", Type: spi.UpTerm, List: true, Exprs: []string{"ftp.command"}, Name: "Commands", Help: "commands sent"}),
-		code:    r.Declare(spi.Field{Path: "ftp.responseCode", Type: spi.Integer, List: true, Exprs: []string{"ftp.responseCode"}, Name: "Reply codes", Help: "reply codes"}),
-	}
+	f := declareFTP(r)
 	return Protocol{
-		Name:     "ftp",
-		Matchers: []Matcher{{On: TCP, Port: 21, Func: prefixes("220 ", "220-", "USER ")}},
-		New:      func(*Session) Parser { return &ftp{f: f} },
+		Name: "ftp",
+		Matchers: []Matcher{
+			{On: TCP, Port: 21, Func: prefixes("220 ", "220-", "USER ")},
+			{On: TCP, Bytes: "220", MinLen: 8, Func: ftpGreeting},
+		},
+		New: func(s *Session) Parser { return &ftp{f: f, id: s.CommunityID()} },
 	}
+}
+
+// ftpGreeting accepts a greeting on another port than FTP's, if it names FTP.
+func ftpGreeting(s *Session, _ Dir, b []byte) bool {
+	return !s.OnPort(21) && bytes.Contains(b, []byte("FTP")) && !bytes.Contains(b, []byte("SMTP"))
 }
 
 // Parse implements Parser.
-func (p *ftp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
+func (p *ftp) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for {
 		line, used := nextLine(b[n:])
@@ -46,17 +91,32 @@ func (p *ftp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		}
 		n += used
 		if len(line) >= 4 && isDigits(line[:3]) && (line[3] == ' ' || line[3] == '-') {
-			if p.reply(s, line) {
+			if p.reply(s, dir, line) {
 				return n, Done
 			}
 			continue
 		}
-		p.request(s, line)
+		p.request(s, dir, line)
+	}
+}
+
+// Gap implements Parser: lines begin anew behind a gap, and which transfer a reply belongs to is not known.
+func (p *ftp) Gap(*Session, Dir, int) Status {
+	p.running, p.prepared, p.passive = nil, nil, false
+	return More
+}
+
+// End implements Parser.
+func (p *ftp) End(s *Session, _ bool) {
+	for _, t := range append(p.others, p.running, p.prepared) {
+		if t != nil && t.data != "" {
+			s.Doc.AddString(p.f.data, t.data)
+		}
 	}
 }
 
 // reply reads a line of the server. It returns true when TLS begins behind it.
-func (p *ftp) reply(s *Session, line []byte) bool {
+func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 	code := int64(line[0]-'0')*100 + int64(line[1]-'0')*10 + int64(line[2]-'0')
 	s.Doc.AddInt(p.f.code, code)
 	if code == 220 && !p.banner {
@@ -65,28 +125,153 @@ func (p *ftp) reply(s *Session, line []byte) bool {
 		}
 		p.banner = line[3] == ' '
 	}
-	if code == 234 && p.auth {
+	if line[3] != ' ' {
+		return false
+	}
+	switch {
+	case code == 234 && p.auth:
 		s.Handover("tls")
 		return true
+	case code == 227 && p.passive:
+		if end, ok := ftpHostPort(line[4:]); ok {
+			p.expect(s, end, s.Addr(dir))
+		}
+	case code == 229 && p.passive:
+		if end, ok := ftpExtended(line[4:]); ok {
+			p.expect(s, netip.AddrPortFrom(s.Addr(dir), end.Port()), s.Addr(dir))
+		}
+	case p.running != nil && code >= 200:
+		p.running.completed, p.running.failed = code < 300, code >= 400
+		p.keep(p.running)
+		p.running = nil
+	}
+	if code >= 200 && code != 350 {
+		p.passive = false
 	}
 	return false
 }
 
-func (p *ftp) request(s *Session, line []byte) {
+func (p *ftp) request(s *Session, dir Dir, line []byte) {
 	verb, arg, _ := bytes.Cut(line, []byte(" "))
 	if len(verb) < 3 || len(verb) > 4 || !isLetters(verb) {
 		return // a line of a reply of several, or not a command
 	}
 	p.banner = true
 	s.Doc.AddBytes(p.f.command, verb)
-	switch {
-	case bytes.EqualFold(verb, []byte("USER")):
-		s.AddUser(bytes.TrimSpace(arg))
-	case bytes.EqualFold(verb, []byte("PASS")):
+	arg = bytes.TrimSpace(arg)
+	switch string(bytes.ToUpper(verb)) {
+	case "USER":
+		s.AddUser(arg)
+	case "PASS":
 		s.AddTag("ftp:password")
-	case bytes.EqualFold(verb, []byte("AUTH")):
+	case "AUTH":
 		p.auth = true
+	case "PASV", "EPSV":
+		p.passive = true
+	case "PORT":
+		if end, ok := ftpHostPort(arg); ok {
+			p.expect(s, end, s.Addr(dir))
+		}
+	case "EPRT":
+		if end, ok := ftpExtended(arg); ok {
+			p.expect(s, end, s.Addr(dir))
+		}
+	case "REST":
+		p.restart = string(arg) != "0"
+	case "RETR", "STOR", "STOU", "APPE":
+		p.filename(s, arg)
+		p.transfer(string(bytes.ToUpper(verb)), arg)
+	case "LIST", "NLST", "MLSD":
+		p.transfer(string(bytes.ToUpper(verb)), nil)
+	case "DELE", "RNFR", "RNTO", "MKD", "XMKD", "RMD", "XRMD", "CWD", "XCWD", "SIZE", "MDTM", "MLST":
+		p.filename(s, arg)
 	}
+}
+
+func (p *ftp) filename(s *Session, name []byte) {
+	if len(name) > 0 {
+		s.Doc.AddBytes(p.f.filename, name[:min(len(name), maxFileName)])
+	}
+}
+
+// expect tells the lane of a data connection to the end. Behind address translation the address told is not the one
+// used: the connection may go to the sender as well.
+func (p *ftp) expect(s *Session, end netip.AddrPort, sender netip.Addr) {
+	p.keep(p.prepared)
+	p.prepared = &ftpTransfer{control: p.id}
+	s.Expect(end, TCP, "ftp-data", true, p.prepared)
+	if end.Addr() != sender.Unmap() {
+		s.Expect(netip.AddrPortFrom(sender, end.Port()), TCP, "ftp-data", true, p.prepared)
+	}
+}
+
+// transfer says what the data connection agreed on is for.
+func (p *ftp) transfer(command string, name []byte) {
+	p.keep(p.running)
+	part := p.restart || command == "APPE"
+	p.running, p.prepared, p.restart = p.prepared, nil, false
+	t := p.running
+	if t == nil {
+		return // without an address agreed on, as where the capture begins later
+	}
+	t.command, t.part = command, part
+	t.name = string(name[:min(len(name), maxFileName)])
+}
+
+// keep keeps a transfer whose data connection may come, or have come, for its id.
+func (p *ftp) keep(t *ftpTransfer) {
+	if t == nil {
+		return
+	}
+	if len(p.others) >= ftpMaxTransfers {
+		p.others = append(p.others[:0], p.others[1:]...)
+	}
+	p.others = append(p.others, t)
+}
+
+// ftpHostPort reads "h1,h2,h3,h4,p1,p2" (RFC 959 section 4.1.2), which may stand within a text.
+func ftpHostPort(b []byte) (netip.AddrPort, bool) {
+	for len(b) > 0 && (b[0] < '0' || b[0] > '9') {
+		b = b[1:]
+	}
+	var n [6]byte
+	for i := range n {
+		end := 0
+		for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+			end++
+		}
+		v, err := strconv.ParseUint(string(b[:end]), 10, 8)
+		if err != nil || i < 5 && (end == len(b) || b[end] != ',') {
+			return netip.AddrPort{}, false
+		}
+		n[i] = byte(v)
+		b = b[min(end+1, len(b)):]
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(n[:4])), uint16(n[4])<<8|uint16(n[5])), true
+}
+
+// ftpExtended reads "<d>family<d>address<d>port<d>" of EPRT, and "(<d><d><d>port<d>)" of the reply to EPSV (RFC 2428),
+// which has no address.
+func ftpExtended(b []byte) (netip.AddrPort, bool) {
+	if i := bytes.IndexByte(b, '('); i >= 0 {
+		b = b[i+1:]
+	}
+	if len(b) < 5 || b[0] < 33 || b[0] > 126 {
+		return netip.AddrPort{}, false
+	}
+	parts := bytes.Split(b[1:], b[:1])
+	if len(parts) < 4 {
+		return netip.AddrPort{}, false
+	}
+	port, err := strconv.ParseUint(string(parts[2]), 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	addr, err := netip.ParseAddr(string(parts[1]))
+	if err != nil && len(parts[1]) > 0 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port)), true
 }
 
 func isDigits(b []byte) bool {

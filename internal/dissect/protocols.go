@@ -11,6 +11,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newWebSocket,
 		newSOCKS,
 		newFTP,
+		newFTPData,
 		newMySQL,
 		newPostgreSQL,
 		newIRC,

@@ -31,23 +31,25 @@ type Session struct {
 	Src, Dst   netip.Addr // of the side that began, and of the other; invalid without IP
 	SrcPort    uint16     // 0 without ports
 	DstPort    uint16
-	IPProtocol uint8  // 0 without IP
-	First, Now int64  // time of the session's first and of the current packet, ns since 1970
-	Number     uint32 // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
-	Reference  bool   // documents are to be those of the reference, where ours tell more
+	IPProtocol uint8     // 0 without IP
+	First, Now int64     // time of the session's first and of the current packet, ns since 1970
+	Number     uint32    // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
+	Reference  bool      // documents are to be those of the reference, where ours tell more
+	Expected   *Expected // of the lane; nil: sessions are not linked
 
-	set        *Set
-	limits     Limits
-	parsers    []attached
-	attachedN  int // parsers ever attached
-	buffered   int // bytes in the buffers of all parsers
-	held       int // bytes that parsers keep themselves, see Hold
-	at         int // the parser being called
-	live       int // parsers that are not done
-	classified [2]bool
-	head       [2]head
-	next       string // protocol to hand over to
-	handover   bool
+	set         *Set
+	limits      Limits
+	parsers     []attached
+	attachedN   int // parsers ever attached
+	buffered    int // bytes in the buffers of all parsers
+	held        int // bytes that parsers keep themselves, see Hold
+	at          int // the parser being called
+	live        int // parsers that are not done
+	classified  [2]bool
+	head        [2]head
+	next        string // protocol to hand over to
+	handover    bool
+	expectation *expectation // by which another session told of this one
 }
 
 // head keeps a first payload that was too short to classify for sure.
@@ -374,5 +376,8 @@ func (s *Session) End(final bool) {
 
 func (s *Session) classify(dir Dir, number uint32, b []byte) {
 	defer s.recoverFrom("classify")
+	if s.expected(); s.expectation != nil && s.expectation.only {
+		return
+	}
 	s.set.index[s.Transport].each(s, dir, number, b, func(p *Protocol) { s.attach(p) })
 }

@@ -56,7 +56,8 @@ type Builder struct {
 	restarting map[packet.Key]OpenFlow // flows to replay whose first packet has not come
 	replaying  bool
 	kept       []spi.Value
-	decoder    *packet.Decoder // of datagrams put together of fragments
+	expected   dissect.Expected // what sessions told of others
+	decoder    *packet.Decoder  // of datagrams put together of fragments
 	whole      packet.Packet
 }
 

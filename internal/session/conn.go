@@ -52,7 +52,7 @@ func (b *Builder) connOf(f *flow) *conn {
 	s.Src, s.SrcPort = src.Addr(), src.Port()
 	s.Dst, s.DstPort = dst.Addr(), dst.Port()
 	s.First, s.Now = f.first, f.last
-	s.Reference = b.cfg.Reference
+	s.Reference, s.Expected = b.cfg.Reference, &b.expected
 	switch {
 	case f.key.IsIP():
 		s.IPProtocol = f.proto
