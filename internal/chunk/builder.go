@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/klauspost/compress/zstd"
+
 	"wirelake/internal/packet"
 )
 
@@ -14,6 +16,11 @@ type Config struct {
 	MaxFlows int   // flows of a chunk
 	Workers  int   // frames compressed at once by Seal
 	Pool     *Pool // memory to work with, which builders may share; nil for one of its own
+
+	Level zstd.EncoderLevel // 0 for the fastest
+	// Worker, when set, runs the work of each worker of Seal, in a goroutine that ends
+	// with it: to lower the priority of its thread, or to measure it.
+	Worker func(work func())
 }
 
 // DefaultConfig returns the documented defaults.
@@ -27,6 +34,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("chunk of %d raw bytes, want %d to %d", c.MaxBytes, pcapHeaderBytes+recordHeaderSize, MaxRawBytes)
 	case c.MaxFlows < 1 || c.MaxFlows > MaxFlows:
 		return fmt.Errorf("chunk of %d flows, want 1 to %d", c.MaxFlows, MaxFlows)
+	case c.Level < 0 || c.Level > zstd.SpeedBestCompression:
+		return fmt.Errorf("compression level %d is unknown", c.Level)
 	case c.Workers < 1:
 		return fmt.Errorf("%d workers, want 1 or more", c.Workers)
 	}

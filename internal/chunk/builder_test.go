@@ -8,8 +8,11 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"wirelake/internal/packet"
 )
@@ -288,5 +291,34 @@ func TestLooksRandom(t *testing.T) {
 		if got := looksRandom(c.b); got != c.want {
 			t.Errorf("looksRandom of %s: %v, want %v", c.what, got, c.want)
 		}
+	}
+}
+
+// TestSealLevelAndWorkers checks that another level gives the same stream in fewer
+// bytes, also from a pool that has encoders of the first, and that each worker runs in the hook.
+func TestSealLevelAndWorkers(t *testing.T) {
+	packets := mixedPackets(40, 200, 400)
+	cfg := testConfig()
+	cfg.Pool = &Pool{}
+	fast, sum := sealPackets(t, cfg, packets)
+	var workers atomic.Int32
+	cfg.Worker = func(work func()) {
+		workers.Add(1)
+		work()
+	}
+	cfg.Level = zstd.SpeedBetterCompression
+	better, sum2 := sealPackets(t, cfg, packets)
+	if sum.ContentSum != sum2.ContentSum {
+		t.Error("another level gives another stream")
+	}
+	if len(better) >= len(fast) {
+		t.Errorf("%d bytes at the better level, %d at the fastest", len(better), len(fast))
+	}
+	if n := workers.Load(); int(n) != cfg.Workers {
+		t.Errorf("%d workers ran in the hook, want %d", n, cfg.Workers)
+	}
+	cfg.Level = 99
+	if _, err := NewBuilder(cfg); err == nil {
+		t.Error("level 99 is taken")
 	}
 }

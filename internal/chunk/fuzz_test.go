@@ -23,7 +23,7 @@ func FuzzIndex(f *testing.F) {
 	b, r := fuzzChunk(f)
 	content := b[r.dataSize()+skippableHeaderSize:][:r.IndexBytes()-skippableHeaderSize]
 	f.Add(content[:len(content)-checksumSize])
-	enc, err := newEncoder()
+	enc, err := newEncoder(1)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -34,6 +34,7 @@ type sealer struct {
 	plan      []plannedFrame
 	slots     []frameSlot
 	encoders  []*zstd.Encoder
+	level     zstd.EncoderLevel // of the encoders
 	frames    []Frame
 }
 
@@ -69,7 +70,7 @@ func (b *Builder) Seal(m Meta, w io.Writer) (Summary, error) {
 	defer b.cfg.Pool.putSealer(s)
 	b.cluster(s)
 	b.planFrames(s)
-	if err := s.prepare(b.cfg.Workers); err != nil {
+	if err := s.prepare(b.cfg.Workers, b.cfg.Level); err != nil {
 		return Summary{}, fmt.Errorf("seal chunk: %w", err)
 	}
 	out := frameWriter{w: w, frames: s.frames[:0]}
@@ -184,9 +185,13 @@ func storedRecordSize(b []byte) int {
 	return recordHeaderSize + int(binary.LittleEndian.Uint32(b[8:]))
 }
 
-func (s *sealer) prepare(workers int) error {
+func (s *sealer) prepare(workers int, level zstd.EncoderLevel) error {
+	level = max(level, zstd.SpeedFastest)
+	if s.level != level {
+		s.encoders, s.level = nil, level
+	}
 	for len(s.encoders) < workers {
-		enc, err := newEncoder()
+		enc, err := newEncoder(level)
 		if err != nil {
 			return err
 		}
@@ -208,12 +213,19 @@ func (b *Builder) writeFrames(s *sealer, out *frameWriter) error {
 	defer wg.Wait()
 	defer close(jobs)
 	for _, enc := range s.encoders[:b.cfg.Workers] {
-		wg.Go(func() {
+		work := func() {
 			for i := range jobs {
 				slot := &s.slots[i%len(s.slots)]
 				slot.src = b.gather(slot.src[:0], s.clustered[s.plan[i].from:s.plan[i].to], s.plan[i].raw)
 				slot.out.encode(enc, slot.src)
 				slot.done <- struct{}{}
+			}
+		}
+		wg.Go(func() {
+			if b.cfg.Worker != nil {
+				b.cfg.Worker(work)
+			} else {
+				work()
 			}
 		})
 	}
