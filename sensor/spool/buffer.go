@@ -10,6 +10,9 @@ import (
 // that a system call costs nothing beside its copy, small enough for the CPU's caches.
 const bufferBytes = 512 << 10
 
+// firstBufferBytes is the size of a lane's first buffers, which is all that a quiet lane needs.
+const firstBufferBytes = 64 << 10
+
 // buffersPerLane bound the memory of a lane, and how long the disk may stall before
 // the packets wait in the source's ring: at 1 Gbit/s 30 ms.
 const buffersPerLane = 8

@@ -92,6 +92,24 @@ func (g *Segment) Open(damaged func(Damage)) (*Reader, io.Closer, error) {
 	return r, f, nil
 }
 
+// SetAside takes a segment that cannot be read at all out of the way, for people to look at.
+func (g *Segment) SetAside() error {
+	l, s := g.Lane, g.Lane.spool
+	l.fileMu.Lock()
+	defer l.fileMu.Unlock()
+	if err := os.Rename(g.Path, g.Path+".unreadable"); err != nil {
+		return err
+	}
+	l.counts.damaged.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetSegment(g)
+	return nil
+}
+
+// Damaged counts a place of the lane's log that could not be read.
+func (l *Lane) Damaged() { l.counts.damaged.Add(1) }
+
 // Release gives back a segment that could not be sealed now.
 func (g *Segment) Release() {
 	g.Lane.spool.mu.Lock()

@@ -27,6 +27,7 @@ type Lane struct {
 	open    bool
 	buf     *buffer // being filled; nil before the first packet, and while none is free
 	iface   *capture.Interface
+	buffers int    // made so far
 	pending Losses // not in the log yet
 	packets uint64 // counted here, published by Flush
 	bytes   uint64
@@ -85,9 +86,6 @@ func (l *Lane) Open(i capture.Interface) error {
 	l.open, l.iface = true, &i
 	if !l.started {
 		l.started = true
-		for range buffersPerLane {
-			l.free <- &buffer{b: make([]byte, bufferBytes)}
-		}
 		l.spool.writers.Go(l.writer.run)
 		l.spool.writers.Go(l.writer.syncer.run)
 	}
@@ -155,6 +153,9 @@ func (l *Lane) nextBuffer(size int) (*buffer, error) {
 			return l.begin(b, size), nil
 		default:
 		}
+		if l.buffers < buffersPerLane {
+			return l.begin(l.newBuffer(), size), nil
+		}
 		switch l.stalled.Load() {
 		case stalledQuota:
 			l.pending.Quota++
@@ -173,6 +174,15 @@ func (l *Lane) nextBuffer(size int) (*buffer, error) {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// newBuffer makes one more buffer. The first ones are small: thousands of quiet lanes need no more.
+func (l *Lane) newBuffer() *buffer {
+	l.buffers++
+	if l.buffers <= 2 {
+		return &buffer{b: make([]byte, firstBufferBytes)}
+	}
+	return &buffer{b: make([]byte, bufferBytes)}
 }
 
 // begin takes an empty buffer, and notes in it what was lost meanwhile.
@@ -247,7 +257,10 @@ func (l *Lane) Close() error {
 		select {
 		case b := <-l.free: // carries the end, and the counts
 			l.begin(b, 0)
-		default: // the disk is full: the segment ends by its age, when it can
+		default:
+			if l.buffers < buffersPerLane {
+				l.begin(l.newBuffer(), 0)
+			} // else the disk is full: the segment ends by its age, when it can
 		}
 	}
 	l.noteLosses()
