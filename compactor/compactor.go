@@ -17,14 +17,19 @@ import (
 	"wirelake/internal/objstore"
 	"wirelake/internal/session"
 	"wirelake/internal/sessionfile"
+	"wirelake/internal/spi"
 )
 
-// Parts is what a Compactor works with. Geo, Elastic, Log and Metrics may be nil.
+// Tagger adds tags to documents that are complete but for them. It is called by several goroutines.
+type Tagger interface{ Apply(d *spi.Document) }
+
+// Parts is what a Compactor works with. Geo, Rules, Elastic, Log and Metrics may be nil.
 type Parts struct {
 	Store   objstore.Store
 	Set     *dissect.Set
 	Session session.Config
 	Geo     session.Lookup
+	Rules   Tagger
 	Elastic *elastic.Client
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -37,6 +42,7 @@ type Compactor struct {
 	set     *dissect.Set
 	session session.Config
 	geo     session.Lookup
+	rules   Tagger // nil without rules
 	schema  *sessionfile.Schema
 	index   *indexer // nil without Elasticsearch
 	lease   *lease
@@ -57,7 +63,7 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 		return nil, err
 	}
 	c := &Compactor{
-		cfg: cfg, store: p.Store, set: p.Set, session: p.Session, geo: p.Geo, log: p.Log,
+		cfg: cfg, store: p.Store, set: p.Set, session: p.Session, geo: p.Geo, rules: p.Rules, log: p.Log,
 		schema: schema, metrics: newMetrics(p.Metrics), lanes: make(map[string]*lane),
 		caughtUp: make(chan struct{}),
 	}

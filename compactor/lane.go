@@ -311,6 +311,9 @@ func (l *lane) emit(s *session.Session) {
 	if s.Doc.Truncated() {
 		s.Doc.AddString(spi.Tags, "spi-truncated")
 	}
+	if l.c.rules != nil {
+		l.c.rules.Apply(s.Doc)
+	}
 	l.c.metrics.sessions.Inc()
 	day := time.Unix(0, s.First).UTC().Format(time.DateOnly)
 	l.err = l.batch.add(s.Doc, day)

@@ -84,6 +84,9 @@ const (
 	ChunkSize                          // chunk.size
 	ChunkPackets                       // chunk.packets
 	PacketComment                      // packet.comment
+	RuleName                           // rule.name
+	IndicatorList                      // indicator.list
+	IndicatorEntry                     // indicator.entry
 )
 
 // ChunkList is the list of objects that say where a session's packets are: one
@@ -183,5 +186,8 @@ func coreFields() []Field {
 		{Path: "chunk.size", Type: Integer, Group: "chunk", Name: "Chunk size", Help: "bytes of the session's packet records, decompressed"},
 		{Path: "chunk.packets", Type: Integer, Group: "chunk", Name: "Chunk packets", Help: "packets of the session in the chunk"},
 		{Path: "packet.comment", Type: Term, List: true, Exprs: []string{"packet.comment"}, Group: "general", Name: "Packet comment", Help: "what was written about packets of the session in the capture file"},
+		{Path: "rule.name", Type: Term, List: true, Exprs: []string{"rule.name", "rule"}, Hot: true, Group: "general", Name: "Rule", Help: "rules that are true for the session"},
+		{Path: "indicator.list", Type: Term, List: true, Exprs: []string{"indicator.list"}, Hot: true, Group: "general", Name: "Indicator list", Help: "indicator lists with an entry that the session matches"},
+		{Path: "indicator.entry", Type: Term, List: true, Exprs: []string{"indicator.entry"}, Hot: true, Bloom: true, Group: "general", Name: "Indicator", Help: "entries of indicator lists that the session matches"},
 	}
 }
