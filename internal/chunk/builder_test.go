@@ -298,6 +298,13 @@ func TestLooksRandom(t *testing.T) {
 // bytes, also from a pool that has encoders of the first, and that each worker runs in the hook.
 func TestSealLevelAndWorkers(t *testing.T) {
 	packets := mixedPackets(40, 200, 400)
+	words := strings.Fields("GET POST Host: Accept: text/html example.org index.html cookie session gzip deflate keep-alive close")
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range packets {
+		for at := 0; at < len(packets[i].data); {
+			at += copy(packets[i].data[at:], words[rng.IntN(len(words))])
+		}
+	}
 	cfg := testConfig()
 	cfg.Pool = &Pool{}
 	fast, sum := sealPackets(t, cfg, packets)
