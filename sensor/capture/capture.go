@@ -67,6 +67,9 @@ type State struct {
 	Kind  string // "afpacket", "pcap-over-ip", "pipe", "vxlan", …
 	Up    bool
 	Error string // why it is not up, or the last trouble
+	// Timestamps says what measures the times of packets: "software" or "hardware";
+	// empty where they come with the packets.
+	Timestamps string
 
 	Packets, Bytes uint64 // delivered, in bytes on the wire
 	KernelDrops    uint64 // lost before the source

@@ -1,0 +1,39 @@
+//go:build !linux
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+)
+
+var errLinux = errors.New("capturing from network interfaces needs Linux")
+
+// AFPacket captures from a network interface, on Linux.
+type AFPacket struct{ name string }
+
+// NewAFPacket returns an error: this is not Linux.
+func NewAFPacket(string, AFPacketConfig, *slog.Logger) (*AFPacket, error) { return nil, errLinux }
+
+// Open returns an error: this is not Linux.
+func (s *AFPacket) Open() error { return errLinux }
+
+// Run returns an error: this is not Linux.
+func (s *AFPacket) Run(context.Context, Opener) error { return errLinux }
+
+// Reload returns an error: this is not Linux.
+func (s *AFPacket) Reload(string) error { return errLinux }
+
+// State tells that the source is not up.
+func (s *AFPacket) State() State {
+	return State{Name: s.name, Kind: "afpacket", Error: errLinux.Error()}
+}
+
+// DropPrivileges returns an error when there is a user: this is not Linux.
+func DropPrivileges(user string, _ AFPacketConfig) error {
+	if user == "" {
+		return nil
+	}
+	return errLinux
+}
