@@ -24,6 +24,9 @@ type dcerpcFields struct {
 const (
 	dcerpcHeader  = 16
 	dcerpcMaxRead = 16 << 10 // of a PDU: binds and heads of requests are shorter
+
+	dcerpcBind      = 11 // PDU types from here
+	dcerpcAlterResp = 15 // to here agree on what is talked of
 )
 
 func newDCERPC(r *spi.Registry) Protocol {
@@ -40,7 +43,10 @@ func newDCERPC(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name: "dcerpc",
-		Matchers: []Matcher{{On: TCP, Bytes: "\x05\x00", MinLen: dcerpcHeader, Func: func(_ *Session, _ Dir, b []byte) bool {
+		Matchers: []Matcher{{On: TCP, Bytes: "\x05\x00", MinLen: dcerpcHeader, Func: func(s *Session, _ Dir, b []byte) bool {
+			if s.Reference && (b[2] < dcerpcBind || b[2] > dcerpcAlterResp) { // it wants to see the beginning
+				return false
+			}
 			return dcerpcType(b[2]) != "" && (b[4] == 0x10 || b[4] == 0) && b[5] == 0
 		}}},
 		New: func(*Session) Parser { return &dcerpc{f: f} },

@@ -50,8 +50,9 @@ const (
 
 func newDHCP(r *spi.Registry) Protocol {
 	p := &dhcp{dhcpFields: declareDHCP(r)}
-	dhcpMessage := func(_ *Session, _ Dir, b []byte) bool {
-		return (b[0] == 1 || b[0] == 2) && string(b[236:240]) == dhcpMagic
+	dhcpMessage := func(s *Session, _ Dir, b []byte) bool {
+		const referenceMin = 256
+		return (!s.Reference || len(b) >= referenceMin) && (b[0] == 1 || b[0] == 2) && string(b[236:240]) == dhcpMagic
 	}
 	return Protocol{
 		Name: "dhcp",

@@ -38,7 +38,8 @@ func newKRB5(r *spi.Registry) Protocol {
 		failure: term("error", "Error", "error names"),
 	}
 	return Protocol{
-		Name: "krb5",
+		Name:  "krb5",
+		Quiet: true, // until something of a message was read
 		Matchers: []Matcher{
 			{On: UDP, Port: 88, MinLen: 10, Func: krbMessage},
 			{On: TCP, Port: 88, MinLen: 14, Func: func(s *Session, d Dir, b []byte) bool { return krbMessage(s, d, b[4:]) }},
@@ -172,6 +173,7 @@ func (p *krb5) requestBody(s *Session, b []byte) {
 // text notes a KerberosString.
 func (p *krb5) text(s *Session, f spi.FieldID, b []byte) {
 	if _, v, _, ok := berNext(b); ok && len(v) > 0 {
+		s.AddProtocol("krb5")
 		s.Doc.AddBytes(f, v)
 	}
 }

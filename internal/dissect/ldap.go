@@ -40,7 +40,11 @@ func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		if b[n] != 0x30 || head > 0 && size > ldapMaxMessage || head == 0 && len(b)-n >= 6 {
 			return n, Done // not LDAP, or a SASL layer began
 		}
-		if head == 0 || len(b)-n < head+size {
+		if head == 0 {
+			break
+		}
+		if len(b)-n < head+size {
+			p.partialBind(s, b[n+head:])
 			break
 		}
 		message := b[n+head : n+head+size]
@@ -73,16 +77,25 @@ func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 	return n, More
 }
 
+// partialBind reads a bind whose message is not whole, in case that the rest never comes.
+func (p *ldap) partialBind(s *Session, b []byte) {
+	_, _, op, ok := berNext(b) // the message id
+	if tag, body, _, isOp := berNext(op); ok && isOp && tag == 0x60 {
+		p.bind(s, body)
+	}
+}
+
 // bind reads a bind request (RFC 4511 section 4.2).
 func (p *ldap) bind(s *Session, b []byte) {
 	_, _, b, ok := berNext(b) // version
 	if !ok {
 		return
 	}
-	_, name, b, ok := berNext(b)
-	if !ok {
+	size, head := berLength(b)
+	if head == 0 || size > len(b)-head {
 		return
 	}
+	_, name, b, _ := berNext(b)
 	if len(name) == 0 {
 		s.Doc.AddString(p.f.bindName, "<ROOT>")
 	} else {

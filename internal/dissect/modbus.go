@@ -12,7 +12,10 @@ type modbus struct {
 	transaction, protocol, unit, function, exception spi.FieldID
 }
 
-const modbusHeader = 8 // MBAP of 7 bytes, and the function code
+const (
+	modbusPort   = 502
+	modbusHeader = 8 // MBAP of 7 bytes, and the function code
+)
 
 func newModbus(r *spi.Registry) Protocol {
 	number := func(path string, list bool, name, help string) spi.FieldID {
@@ -27,7 +30,7 @@ func newModbus(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "modbus",
-		Matchers: []Matcher{{On: TCP, Port: 502, Offset: 2, Bytes: "\x00\x00", MinLen: modbusHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return modbusLength(b) > 0 }}},
+		Matchers: []Matcher{{On: TCP, Port: modbusPort, Offset: 2, Bytes: "\x00\x00", MinLen: modbusHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return modbusLength(b) > 0 }}},
 		New:      func(*Session) Parser { return p },
 	}
 }
@@ -42,7 +45,7 @@ func modbusLength(b []byte) int {
 }
 
 // Parse implements Parser. p has no state, and is shared by all sessions.
-func (p *modbus) Parse(s *Session, _ Dir, b []byte) (int, Status) {
+func (p *modbus) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for len(b)-n >= modbusHeader {
 		frame := b[n:]
@@ -53,10 +56,13 @@ func (p *modbus) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		if len(frame) < size {
 			break
 		}
-		s.Doc.AddInt(p.transaction, int64(binary.BigEndian.Uint16(frame)))
-		s.Doc.SetInt(p.protocol, 0)
-		s.Doc.SetInt(p.unit, int64(frame[6]))
-		s.Doc.AddInt(p.function, int64(frame[7]&0x7f))
+		// An answer repeats what it answers; the reference leaves it at that.
+		if !s.Reference || s.Port(dir) != modbusPort {
+			s.Doc.AddInt(p.transaction, int64(binary.BigEndian.Uint16(frame)))
+			s.Doc.SetInt(p.protocol, 0)
+			s.Doc.SetInt(p.unit, int64(frame[6]))
+			s.Doc.AddInt(p.function, int64(frame[7]&0x7f))
+		}
 		if frame[7]&0x80 != 0 && size > modbusHeader {
 			s.Doc.AddInt(p.exception, int64(frame[8]))
 		}

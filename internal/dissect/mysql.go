@@ -10,8 +10,14 @@ import (
 // mysql reads the start of a MySQL connection ("MySQL Internals", protocol::HandshakeV10
 // and HandshakeResponse), and hands over to TLS after an SSLRequest.
 type mysql struct {
-	Base
 	user, version spi.FieldID
+}
+
+type mysqlParser struct {
+	Base
+	*mysql
+	userName, serverVersion string
+	answered                bool // the client spoke
 }
 
 const mysqlHeader = 4 // length of 3 bytes, little endian, and sequence number
@@ -24,13 +30,18 @@ func newMySQL(r *spi.Registry) Protocol {
 	return Protocol{
 		Name:     "mysql",
 		Matchers: []Matcher{{On: TCP, Offset: 3, Bytes: "\x00\x0a", MinLen: 16, Func: mysqlGreeting}},
-		New:      func(*Session) Parser { return p },
+		Quiet:    true,
+		New: func(s *Session) Parser {
+			if !s.Reference { // which does not count a greeting that nobody answers
+				s.AddProtocol("mysql")
+			}
+			return &mysqlParser{mysql: p}
+		},
 	}
 }
 
-// Parse implements Parser. p has no state, and is shared by all sessions: each
-// side's first packet says all.
-func (p *mysql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+// Parse implements Parser: each side's first packet says all.
+func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	const longest = 16 << 10
 	if len(b) < mysqlHeader {
 		return 0, More
@@ -46,11 +57,13 @@ func (p *mysql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if dir == Server {
 		if len(body) > 1 && body[0] == 10 {
 			if version, _, ok := bytes.Cut(body[1:], []byte{0}); ok {
-				s.Doc.SetString(p.version, string(version))
+				p.serverVersion = string(version)
 			}
 		}
 		return mysqlHeader + size, DirDone
 	}
+	p.answered = true
+	s.AddProtocol("mysql")
 	const protocol41, ssl = 0x200, 0x800
 	if len(body) < 5 {
 		return 0, Done
@@ -66,8 +79,21 @@ func (p *mysql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	}
 	if len(body) > head {
 		if user, _, ok := bytes.Cut(body[head:], []byte{0}); ok && len(user) > 0 {
-			s.Doc.SetString(p.user, string(user))
+			p.userName = string(user)
 		}
 	}
 	return mysqlHeader + size, DirDone
+}
+
+// End implements Parser: a session that goes on is still the same log-in.
+func (p *mysqlParser) End(s *Session, _ bool) {
+	if s.Reference && !p.answered {
+		return
+	}
+	if p.serverVersion != "" {
+		s.Doc.SetString(p.version, p.serverVersion)
+	}
+	if p.userName != "" {
+		s.Doc.SetString(p.user, p.userName)
+	}
 }

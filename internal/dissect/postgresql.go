@@ -32,7 +32,8 @@ func newPostgreSQL(r *spi.Registry) Protocol {
 		app:  r.Declare(spi.Field{Path: "postgresql.app", Type: spi.Term, Exprs: []string{"postgresql.app"}, Name: "Application", Help: "application name at startup"}),
 	}
 	return Protocol{
-		Name: "postgresql",
+		Name:  "postgresql",
+		Quiet: true, // until a whole message came
 		Matchers: []Matcher{
 			{On: TCP, Offset: 4, Bytes: "\x00\x03\x00\x00", Func: lengthBE32},
 			{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x2f"},
@@ -65,9 +66,12 @@ func (p *postgresql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		n += size
 		switch code {
 		case postgresqlSSL:
+			s.AddProtocol("postgresql")
 			p.askTLS = true
 		case postgresqlGSS:
+			s.AddProtocol("postgresql")
 		case postgresqlStartup:
+			s.AddProtocol("postgresql")
 			p.startup(s, body)
 			return n, Done
 		default:

@@ -176,12 +176,12 @@ func (p *snmp) pdu(s *Session, b []byte) {
 	_, list, _, ok := berNext(body)
 	for ok && len(list) > 0 {
 		var binding []byte
-		if _, binding, list, ok = berNext(list); !ok {
+		if tag, binding, list, ok = berNext(list); !ok || tag != 0x30 {
 			return
 		}
-		_, name, rest, named := berNext(binding)
+		tag, name, rest, named := berNext(binding)
 		oid := berOID(name)
-		if !named || oid == "" {
+		if !named || tag != 6 || oid == "" {
 			continue
 		}
 		s.Doc.AddString(p.variable, oid)

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"strconv"
@@ -126,7 +127,8 @@ func (p *stun) attribute(s *Session, dir Dir, typ uint16, v, transaction []byte)
 	case 0x0001:
 		stunAddress(s, p.mappedIP, p.mappedPort, v, nil)
 	case 0x0006:
-		s.Doc.AddBytes(p.username, v)
+		name, _, _ := bytes.Cut(v, []byte{0}) // some pad with zeros
+		s.Doc.AddBytes(p.username, name)
 	case 0x0009:
 		if len(v) >= 4 {
 			s.Doc.AddInt(p.errorCode, int64(v[2]&7)*100+int64(v[3]))

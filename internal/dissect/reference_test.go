@@ -1,0 +1,54 @@
+package dissect
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestReference holds where documents of Session.Reference tell less than ours.
+func TestReference(t *testing.T) {
+	greeting := "\x20\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00" + strings.Repeat("x", 11)
+	for _, c := range []struct {
+		name           string
+		on             Transport
+		port           uint16
+		client, server string
+		path           string
+		ours, theirs   []string
+	}{
+		{"a greeting that nobody answers", TCP, 3306, "", greeting, "mysql.version", []string{"8.0.36"}, nil},
+		{"requests without the bind", TCP, 135, "\x05\x00\x00\x03\x10\x00\x00\x00\x18\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00", "", "dcerpc.msgType", []string{"request"}, nil},
+		{"a DHCP message with hardly any options", UDP, 67, "\x01\x01\x06\x00" + strings.Repeat("\x00", 232) + dhcpMagic + "\x35\x01\x01\xff", "", "dhcp.type", []string{"DISCOVER"}, nil},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(New(), c.on, 40000, c.port)
+			s.Reference = reference
+			for dir, text := range [2]string{c.client, c.server} {
+				if c.on == UDP && text != "" {
+					s.Datagram(Dir(dir), 0, []byte(text))
+				} else {
+					s.Stream(Dir(dir), []byte(text))
+				}
+			}
+			s.End(true)
+			want := c.ours
+			if reference {
+				want = c.theirs
+			}
+			if got := stringsOf(s, c.path); strings.Join(got, "|") != strings.Join(want, "|") {
+				t.Errorf("%s, reference %v: %s: got %q, want %q", c.name, reference, c.path, got, want)
+			}
+		}
+	}
+}
+
+// TestLDAPPartialBind reads a bind of which the end never comes.
+func TestLDAPPartialBind(t *testing.T) {
+	s := newTestSession(New(), TCP, 40000, 389)
+	s.Stream(Client, []byte("0\x40\x02\x01\x01\x60\x3b\x02\x01\x03\x04\x04cn=a\x80"))
+	wantStrings(t, s, "ldap.bindname", "cn=a")
+	wantStrings(t, s, "ldap.authtype")
+	cut := newTestSession(New(), TCP, 40000, 389)
+	cut.Stream(Client, []byte("0\x40\x02\x01\x01\x60\x3b\x02\x01\x03\x04\x24cn=a"))
+	wantStrings(t, cut, "ldap.bindname")
+}
