@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"wirelake/internal/spi"
@@ -11,13 +12,22 @@ import (
 type smb struct {
 	Base
 	f        *smbFields
-	skip     [2]int   // bytes of the message at hand that are of no use
-	dialects []string // offered by the client, version 1
+	skip     [2]int     // bytes of the message at hand that are not read whole
+	bulk     [2]smbBulk // bytes of a file among them
+	dialects []string   // offered by the client, version 1
+	files    *smbFiles
+}
+
+// smbBulk is bytes of a file that pass in a message.
+type smbBulk struct {
+	lead, left int // bytes before them, and how many they are
+	file       *smbFile
 }
 
 type smbFields struct {
 	dialect, domain, filename, host, os, share, user, version spi.FieldID
 	ntlm                                                      *ntlm
+	files                                                     *fileFields
 }
 
 // smbMaxRead is the most of a message that is read; reads and writes are longer and pass.
@@ -37,11 +47,12 @@ func newSMB(r *spi.Registry) Protocol {
 		user:     list("user", "smb.user", "User", "user names"),
 		version:  list("version", "smb.ver", "Version", "version texts of the SMB software"),
 		ntlm:     declareNTLM(r),
+		files:    declareFiles(r),
 	}
 	return Protocol{
 		Name:     "smb",
 		Matchers: []Matcher{{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")}},
-		New:      func(*Session) Parser { return &smb{f: f} },
+		New:      func(*Session) Parser { return &smb{f: f, files: newSMBFiles(f.files)} },
 	}
 }
 
@@ -51,6 +62,7 @@ func (p *smb) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for {
 		m := min(p.skip[dir], len(b)-n)
+		p.pass(dir, b[n:n+m])
 		p.skip[dir] -= m
 		n += m
 		if len(b)-n < head {
@@ -65,6 +77,11 @@ func (p *smb) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			continue
 		}
 		need := min(size, smbMaxRead)
+		if whole := min(size, smbBulkHead); len(b)-n < head+whole {
+			return n, More
+		} else if bulk := smbBulkHeader(b[n+head : n+head+whole]); bulk > 0 {
+			need = min(bulk, size)
+		}
 		if len(b)-n < head+need {
 			return n, More
 		}
@@ -74,10 +91,63 @@ func (p *smb) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	}
 }
 
+// smbBulkHead is how many bytes of a message tell whether it carries bytes of a file, and which.
+const smbBulkHead = 116
+
+// smbBulkHeader returns the length of the part before the bytes of a file that the message carries: a write, or the
+// answer to a read, that stands alone. 0: it is read whole.
+func smbBulkHeader(b []byte) int {
+	switch {
+	case len(b) >= smb2Header && string(b[:4]) == "\xfeSMB":
+		return smb2BulkHeader(b)
+	case len(b) > smb1Header && string(b[:4]) == "\xffSMB":
+		return smb1BulkHeader(b)
+	}
+	return 0
+}
+
+// pass takes bytes of a message that is not read whole: those of a file are hashed.
+func (p *smb) pass(dir Dir, b []byte) {
+	d := &p.bulk[dir]
+	if d.file == nil || len(b) == 0 {
+		return
+	}
+	m := min(d.lead, len(b))
+	d.lead -= m
+	b = b[m:min(len(b), m+d.left)]
+	d.file.write(b)
+	if d.left -= len(b); d.left == 0 {
+		d.file = nil
+	}
+}
+
+// carry says that size bytes of the file from its offset on stand in the message of the direction, at bytes behind the
+// part that is read.
+func (p *smb) carry(s *Session, dir Dir, f *smbFile, offset int64, at, size int, write bool) {
+	p.bulk[dir] = smbBulk{}
+	if skip, ok := p.files.begin(s, f, offset, size, write); ok && at >= 0 {
+		p.bulk[dir] = smbBulk{lead: at + skip, left: size - skip, file: f}
+	}
+}
+
+// End implements Parser.
+func (p *smb) End(s *Session, final bool) {
+	if final {
+		p.files.end(s)
+	}
+}
+
 // Gap implements Parser: a message of known length survives it.
 func (p *smb) Gap(_ *Session, dir Dir, missing int) Status {
 	if missing > p.skip[dir] {
 		return Done
+	}
+	if d := &p.bulk[dir]; d.file != nil {
+		d.file.hash.lost = true
+		d.file.next += int64(min(missing, d.left))
+		m := min(d.lead, missing)
+		d.lead -= m
+		d.left -= min(d.left, missing-m)
 	}
 	p.skip[dir] -= missing
 	return More
@@ -91,13 +161,17 @@ func (p *smb) message(s *Session, dir Dir, b []byte) {
 	case "\xffSMB":
 		p.smb1(s, dir, b)
 	case "\xfeSMB":
-		p.smb2(s, b)
+		p.smb2(s, dir, b)
 	}
 }
 
-// security reads a security blob: NTLM, bare or in SPNEGO.
+// security reads a security blob: NTLM, bare or in SPNEGO. Of who logs in by bare NTLM, the reference tells in
+// NTLM's fields only.
 func (p *smb) security(s *Session, blob []byte) {
 	login := p.f.ntlm.find(s, blob)
+	if s.Reference && bytes.HasPrefix(blob, []byte(ntlmSignature)) {
+		return
+	}
 	smbAdd(s, p.f.domain, login.domain)
 	smbAdd(s, p.f.user, login.user)
 	smbAdd(s, p.f.host, login.host)

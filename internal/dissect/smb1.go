@@ -33,6 +33,9 @@ func (p *smb) smb1(s *Session, dir Dir, b []byte) {
 	const reply, unicodeFlag = 0x80, 0x8000
 	texts := smb1Texts{b: data, at: at, unicode: binary.LittleEndian.Uint16(b[10:])&unicodeFlag != 0}
 	answer := b[9]&reply != 0
+	if p.smb1File(s, dir, b, words, answer, texts) {
+		return
+	}
 	switch b[4] {
 	case 0x06, 0x01, 0x10: // delete, delete directory, check directory: a format byte, then a path
 		if !answer && len(data) > 1 && b[4] == 0x06 {
@@ -43,18 +46,12 @@ func (p *smb) smb1(s *Session, dir Dir, b []byte) {
 		p.smb1Negotiate(s, answer, words, data)
 	case 0x73:
 		p.smb1Session(s, answer, words, &texts)
-	case 0x75: // tree connect: a password, then the path
-		if !answer && len(words) >= 8 {
-			texts.skip(int(binary.LittleEndian.Uint16(words[6:])))
-			smbAdd(s, p.f.share, texts.next())
-		}
-	case 0x2d: // open
+	case 0x07: // rename: a format byte and a path, twice
 		if !answer {
-			smbAdd(s, p.f.filename, texts.next())
-		}
-	case 0xa2: // NT create
-		if !answer {
-			smbAdd(s, p.f.filename, texts.next())
+			for range 2 {
+				texts.skip(1)
+				smbAdd(s, p.f.filename, texts.next())
+			}
 		}
 	}
 }
@@ -100,6 +97,9 @@ func (p *smb) smb1Session(s *Session, answer bool, words []byte, texts *smb1Text
 		p.security(s, texts.bytes(size))
 	case answer && n == 3:
 	default:
+		return
+	}
+	if answer && s.Reference { // which tells of clients
 		return
 	}
 	p.smb1System(s, texts)
