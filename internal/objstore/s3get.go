@@ -166,6 +166,10 @@ func (b *s3Body) Read(p []byte) (int, error) {
 		if len(p) == 0 {
 			return 0, nil
 		}
+		if err := b.ctx.Err(); err != nil { // what has come already would still be read
+			b.fail(err)
+			break
+		}
 		if b.body == nil {
 			b.reopen()
 			continue
