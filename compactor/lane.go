@@ -150,7 +150,7 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 		l.batch = l.c.newBatch(l.sensor, l.name, meta.Sequence, "")
 		l.oldest = began
 	}
-	f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{}), comments: r.Comments()}
+	f := feeder{builder: l.builder, failed: &l.err, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{}), comments: r.Comments()}
 	if err := f.chunk(ctx, r); err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (l *lane) begin(ctx context.Context) error {
 		m := r.Meta()
 		seq := uint32(name.Sequence) //nolint:gosec // see take
 		l.chunks[seq] = &chunkRef{key: key, linkType: m.LinkType, file: m.File, frames: r.Frames(), loss: m.KernelDrops + m.SpoolDrops}
-		f := feeder{lane: l, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{}), comments: r.Comments()}
+		f := feeder{builder: l.builder, failed: &l.err, seq: seq, decoder: packet.NewDecoder(m.LinkType, packet.Options{}), comments: r.Comments()}
 		if err := f.flows(ctx, r, func(k packet.Key) bool { return wanted[k] }); err != nil {
 			return err
 		}
@@ -285,38 +285,27 @@ func (l *lane) emit(s *session.Session) {
 		if ref.file != "" { // a session of a series may be in several
 			s.Doc.AddString(spi.FilePath, ref.file)
 		}
-		o, ok := s.Doc.NewObject(spi.ChunkList, spi.Root)
-		if !ok {
-			break // the document is full, and says so
-		}
-		offset, size, skip := chunk.RangeOf(ref.frames, r.Start, r.End-r.Start)
-		s.Doc.Append(spi.Value{Field: spi.ChunkKey, Object: o, Str: ref.key})
-		for _, v := range [...]struct {
-			field spi.FieldID
-			n     int64
-		}{
-			{spi.ChunkLinkType, int64(ref.linkType)},
-			{spi.ChunkOffset, offset},
-			{spi.ChunkLength, size},
-			{spi.ChunkSkip, int64(skip)},            //nolint:gosec // within a frame
-			{spi.ChunkSize, int64(r.End - r.Start)}, //nolint:gosec // within a chunk
-			{spi.ChunkPackets, int64(r.Packets)},
-		} {
-			s.Doc.Append(spi.Value{Field: v.field, Object: o, Int: v.n})
-		}
+		run := chunkRun{key: ref.key, linkType: ref.linkType, size: r.End - r.Start, packets: int64(r.Packets)}
+		run.offset, run.length, run.skip = chunk.RangeOf(ref.frames, r.Start, r.End-r.Start)
+		run.add(s.Doc)
 	}
 	if loss > 0 {
 		s.Doc.SetInt(spi.CaptureLoss, int64(loss)) //nolint:gosec // a count of packets
 	}
-	if s.Doc.Truncated() {
-		s.Doc.AddString(spi.Tags, "spi-truncated")
-	}
-	if l.c.rules != nil {
-		l.c.rules.Apply(s.Doc)
-	}
+	finish(s.Doc, l.c.rules)
 	l.c.metrics.sessions.Inc()
 	day := time.Unix(0, s.First).UTC().Format(time.DateOnly)
 	l.err = l.batch.add(s.Doc, day)
+}
+
+// finish ends a document that has all its fields. Rules may be nil.
+func finish(d *spi.Document, rules Tagger) {
+	if d.Truncated() {
+		d.AddString(spi.Tags, "spi-truncated")
+	}
+	if rules != nil {
+		rules.Apply(d)
+	}
 }
 
 // commit makes the batch count: Parquet first, then the checkpoint, then Elasticsearch.
@@ -448,7 +437,8 @@ func (l *lane) forgetIndexed(ctx context.Context) error {
 
 // feeder decodes the packets of one chunk for the session builder.
 type feeder struct {
-	lane    *lane
+	builder *session.Builder
+	failed  *error // of a document that could not be written; may be nil
 	seq     uint32
 	decoder *packet.Decoder
 	packets int
@@ -472,14 +462,14 @@ func (f *feeder) chunk(ctx context.Context, r *chunk.Reader) error {
 		before := f.packets
 		err := f.flow(e, recs)
 		if err == nil {
-			f.lane.builder.FlowAdvance(last) // the chunk has no more of it
+			f.builder.FlowAdvance(last) // the chunk has no more of it
 		}
 		if err == nil || f.packets > before {
 			next++
 		}
-		return errors.Join(err, f.lane.err)
+		return errors.Join(err, *f.failed)
 	})
-	if err == nil || !errors.Is(err, chunk.ErrCorrupt) || f.lane.err != nil {
+	if err == nil || !errors.Is(err, chunk.ErrCorrupt) || *f.failed != nil {
 		return err
 	}
 	f.damage = err
@@ -520,8 +510,13 @@ func (f *feeder) one(ctx context.Context, r *chunk.Reader, i int) error {
 	return err
 }
 
+// flow gives the records of a flow to the builder.
 func (f *feeder) flow(e *chunk.FlowEntry, recs recordReader) error {
-	offset := e.Offset
+	return f.records(e.Key, e.Offset, recs)
+}
+
+// records gives records of one flow to the builder, the first of which is at offset of the chunk's stream.
+func (f *feeder) records(key packet.Key, offset uint64, recs recordReader) error {
 	for {
 		err := recs.Next(&f.rec)
 		if errors.Is(err, io.EOF) {
@@ -533,10 +528,10 @@ func (f *feeder) flow(e *chunk.FlowEntry, recs recordReader) error {
 		f.decoder.Decode(f.rec.Data, f.rec.TimeNanos, f.rec.WireLen, &f.p)
 		// The sensor saw the packets in capture order, and so knew the flow of
 		// every fragment; here they come flow by flow.
-		f.p.Join(e.Key)
+		f.p.Join(key)
 		f.p.Comment = f.comment(offset)
 		length := f.rec.RawLen()
-		f.lane.builder.Packet(&f.p, session.Position{Chunk: f.seq, Length: uint32(length), Offset: offset}) //nolint:gosec // of one record
+		f.builder.Packet(&f.p, session.Position{Chunk: f.seq, Length: uint32(length), Offset: offset}) //nolint:gosec // of one record
 		offset += length
 		f.packets++
 	}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
 	"wirelake/internal/config"
@@ -130,6 +131,8 @@ func (w *warnings) add(ctx context.Context, key string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, sessionfile.ErrChanged):
+		return err // not lost: what is there now is read
 	case errors.As(err, &panicked), errors.Is(err, sessionfile.ErrCorrupt), errors.Is(err, sessionfile.ErrVersion),
 		errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrRange), errors.Is(err, fs.ErrNotExist):
 	default:
@@ -416,7 +419,7 @@ func (p *Parquet) Each(ctx context.Context, s *Search) iter.Seq2[*spi.Document, 
 					if f == nil {
 						continue
 					}
-					more, err := p.eachOf(ctx, f, root, p.rowFields(s), &c, yield)
+					more, err := p.eachOnce(ctx, f, root, p.rowFields(s), &c, yield)
 					if err := warn.add(ctx, f.Object.Key, err); err != nil {
 						yield(nil, err)
 						return
@@ -431,6 +434,48 @@ func (p *Parquet) Each(ctx context.Context, s *Search) iter.Seq2[*spi.Document, 
 			}
 		}
 	}
+}
+
+// rereads is how often what was replaced while it was read is read again.
+const rereads = 3
+
+// unchanged calls fn again when a file was replaced meanwhile.
+func unchanged(fn func() error) error {
+	for n := 0; ; n++ {
+		err := fn()
+		switch {
+		case !errors.Is(err, sessionfile.ErrChanged):
+			return err
+		case n == rereads:
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
+// eachOnce yields the matches of one file, each once even when the file is replaced meanwhile by one
+// with new documents of the same sessions.
+func (p *Parquet) eachOnce(ctx context.Context, f *sessionfile.File, root expr.Node, fields []spi.FieldID, c *counts, yield func(*spi.Document, error) bool) (more bool, err error) {
+	seen := map[uint64]struct{}{} // hashes of ids
+	again := false
+	once := func(d *spi.Document, err error) bool {
+		h := xxhash.Sum64String(d.String(spi.ID))
+		if _, had := seen[h]; had && again {
+			return true
+		}
+		seen[h] = struct{}{}
+		return yield(d, err)
+	}
+	err = unchanged(func() error {
+		if again {
+			if f, err = p.reader.Open(ctx, f.Object.Key); err != nil {
+				return err
+			}
+		}
+		more, err = p.eachOf(ctx, f, root, fields, c, once)
+		again = true
+		return err
+	})
+	return more, err
 }
 
 // eachBatch is how many documents Each puts together at once.
@@ -481,7 +526,15 @@ func (p *Parquet) rowFields(s *Search) []spi.FieldID {
 }
 
 // Get implements [Engine].
-func (p *Parquet) Get(ctx context.Context, ids []string, fields []spi.FieldID) ([]*spi.Document, []string, error) {
+func (p *Parquet) Get(ctx context.Context, ids []string, fields []spi.FieldID) (docs []*spi.Document, warnings []string, err error) {
+	err = unchanged(func() error {
+		docs, warnings, err = p.get(ctx, ids, fields)
+		return err
+	})
+	return docs, warnings, err
+}
+
+func (p *Parquet) get(ctx context.Context, ids []string, fields []spi.FieldID) ([]*spi.Document, []string, error) {
 	byDay := map[int][]string{}
 	for _, id := range ids {
 		if day, ok := dayOfID(id); ok {

@@ -13,7 +13,15 @@ import (
 )
 
 // Search implements [Engine].
-func (p *Parquet) Search(ctx context.Context, s *Search) (*Result, error) {
+func (p *Parquet) Search(ctx context.Context, s *Search) (result *Result, err error) {
+	err = unchanged(func() error {
+		result, err = p.search(ctx, s)
+		return err
+	})
+	return result, err
+}
+
+func (p *Parquet) search(ctx context.Context, s *Search) (*Result, error) {
 	began := time.Now()
 	var read objstore.Counter
 	if s.Explain {

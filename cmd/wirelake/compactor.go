@@ -55,17 +55,24 @@ func addElasticFlag(cmd *cobra.Command) {
 
 // newCompactor makes the compactor of the settings.
 func (a *app) newCompactor(store objstore.Store, set *dissect.Set) (*compactor.Compactor, error) {
-	geo, err := a.openGeo()
+	parts, err := a.compactorParts(store, set)
 	if err != nil {
 		return nil, err
+	}
+	return compactor.New(a.cfg.Compactor, parts)
+}
+
+// compactorParts returns what makes documents of sessions, as the settings say.
+func (a *app) compactorParts(store objstore.Store, set *dissect.Set) (compactor.Parts, error) {
+	geo, err := a.openGeo()
+	if err != nil {
+		return compactor.Parts{}, err
 	}
 	es, err := a.elastic(set)
 	if err != nil {
-		return nil, err
+		return compactor.Parts{}, err
 	}
-	return compactor.New(a.cfg.Compactor, compactor.Parts{
-		Store: store, Set: set, Session: a.cfg.Session, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg,
-	})
+	return compactor.Parts{Store: store, Set: set, Session: a.cfg.Session, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg}, nil
 }
 
 // elastic returns the one client of the settings, nil when no Elasticsearch is configured.

@@ -32,6 +32,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newCompactorCommand(a),
 		newReindexCommand(a),
+		newRedissectCommand(a),
 		newFieldsCommand(a),
 		newImportCommand(a),
 		newChunkCommand(a),

@@ -307,6 +307,14 @@ func (b *Builder) shrink() {
 	}
 }
 
+// Segment saves every open session in part: what comes later is in further segments.
+func (b *Builder) Segment() {
+	for f := range b.all {
+		b.save(f, false)
+		b.account(f)
+	}
+}
+
 // Flush saves everything: the lane has ended.
 func (b *Builder) Flush() {
 	for f := range b.all {

@@ -2,11 +2,18 @@ package sessionfile
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"wirelake/internal/objstore"
 )
+
+// ErrChanged means that a file was replaced after its footer was read: open it again.
+var ErrChanged = errors.New("session file was replaced while it was read")
 
 const (
 	// joinGap is the gap up to which two ranges are fetched as one: what a round trip
@@ -73,12 +80,15 @@ func (f *File) fetch(ctx context.Context, e *extents, spans []span) error {
 	group.SetLimit(fetchWorkers)
 	for _, s := range joined {
 		group.Go(func() error {
-			b, _, err := f.reader.store.GetRange(ctx, f.Object.Key, s.off, s.n)
+			b, obj, err := f.reader.store.GetRange(ctx, f.Object.Key, s.off, s.n)
+			if errors.Is(err, objstore.ErrRange) || err == nil && obj.ETag != f.Object.ETag {
+				return fmt.Errorf("%w: %q", ErrChanged, f.Object.Key)
+			}
 			if err != nil {
 				return err
 			}
 			if int64(len(b)) != s.n {
-				return corrupt(f.Object.Key, s.off, "%d bytes of %d: the object changed", len(b), s.n)
+				return corrupt(f.Object.Key, s.off, "%d bytes of %d", len(b), s.n)
 			}
 			e.mu.Lock()
 			e.list = append(e.list, extent{s.off, b})
