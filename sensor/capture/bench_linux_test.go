@@ -38,7 +38,7 @@ func bursts(t testing.TB) (fill, empty func(), sink *tallySink) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.close() })
+	t.Cleanup(func() { _ = p.close() })
 	var rec Record
 	var counts counters
 	sink = &tallySink{}

@@ -3,11 +3,11 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -163,55 +163,51 @@ func (s *rawSender) send(frames ...[]byte) {
 
 // witness is tcpdump on an interface.
 type witness struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	path string
-	log  *strings.Builder
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended <-chan error
+	path  string
+	log   *programLog
+}
+
+// programLog is what a program says.
+type programLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *programLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *programLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func newWitness(t testing.TB, name string, args ...string) *witness {
 	t.Helper()
-	w := &witness{t: t, path: t.TempDir() + "/witness.pcap", log: &strings.Builder{}}
+	w := &witness{t: t, path: t.TempDir() + "/witness.pcap", log: &programLog{}}
 	args = append([]string{"-i", name, "-w", w.path, "-U", "-B", "65536", "--nano", "-Z", "root", "-s", "262144"}, args...)
 	w.cmd = exec.Command(testenv.Program(t, "tcpdump"), args...)
-	pipe, err := w.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.cmd.Stderr = w.log
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 4096)
-		for told := false; ; {
-			n, err := pipe.Read(buf)
-			w.log.Write(buf[:n])
-			if !told && strings.Contains(w.log.String(), "listening on") {
-				close(ready)
-				told = true
-			}
-			if err != nil {
-				if err != io.EOF && !errors.Is(err, os.ErrClosed) {
-					fmt.Fprintln(w.log, err)
-				}
-				return
-			}
-		}
-	}()
+	done := make(chan error, 1)
+	go func() { done <- w.cmd.Wait() }()
+	w.ended = done
 	t.Cleanup(func() {
 		_ = w.cmd.Process.Kill()
-		<-done
-		_ = w.cmd.Wait()
 	})
-	select {
-	case <-ready:
-	case <-done:
+	waitFor(t, "tcpdump to listen", func() bool {
+		return strings.Contains(w.log.String(), "listening on") || w.cmd.Process.Signal(syscall.Signal(0)) != nil
+	})
+	if !strings.Contains(w.log.String(), "listening on") {
 		t.Fatalf("tcpdump ended: %s", w.log)
-	case <-time.After(patience):
-		t.Fatalf("tcpdump does not listen")
 	}
 	return w
 }
@@ -223,9 +219,14 @@ func (w *witness) packets(n int) []Record {
 	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
 		w.t.Fatal(err)
 	}
-	waitFor(w.t, "tcpdump to end", func() bool {
-		return w.cmd.Process.Signal(syscall.Signal(0)) != nil || strings.Contains(w.log.String(), "dropped by kernel")
-	})
+	select {
+	case err := <-w.ended:
+		if err != nil {
+			w.t.Fatalf("tcpdump: %v: %s", err, w.log)
+		}
+	case <-time.After(patience):
+		w.t.Fatal("tcpdump does not end")
+	}
 	if !strings.Contains(w.log.String(), "\n0 packets dropped by kernel") {
 		w.t.Fatalf("tcpdump lost packets, and is no witness: %s", w.log)
 	}
