@@ -126,6 +126,20 @@ func (im *Importer) run(ctx context.Context, paths []string, series bool) (res I
 	return res, res.err()
 }
 
+// importOne imports one input. What goes wrong with the input is in the result; the
+// error is that of the store, or of ctx, or errOtherPackets.
+func (im *Importer) importOne(ctx context.Context, in input) (FileResult, error) {
+	up := newUploader(ctx, im)
+	r := importRun{im: im, up: up, memory: im.cfg.openBytes(), progress: ImportProgress{Path: in.path, File: 1, Files: 1, TotalBytes: in.size}}
+	file := &FileResult{Path: in.path}
+	r.importFile(ctx, in, file, true)
+	err := up.wait()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return *file, err
+}
+
 // importRun reads the inputs of one call.
 type importRun struct {
 	im      *Importer

@@ -25,9 +25,11 @@ const identityBytes = 1 << 20
 
 // input is a capture file to import.
 type input struct {
-	path   string // absolute, or Stdin
+	path   string // absolute, Stdin, or the URL of an object
 	size   int64  // of the file, -1 when unknown
 	walked bool   // found in a folder: what is no capture is passed over
+
+	get func(context.Context) (io.ReadCloser, error) // opens what is not a file of this machine; nil for files
 }
 
 // findInputs returns the files that the paths name: files as they are given,
@@ -94,13 +96,20 @@ func (in *openInput) Close() error { return errors.Join(in.reader.Close(), in.fi
 func (in input) open(ctx context.Context, stdin io.Reader) (*openInput, error) {
 	src := stdin
 	var closer io.Closer = io.NopCloser(nil)
-	if in.path != Stdin {
+	switch {
+	case in.get != nil:
+		r, err := in.get(ctx)
+		if err != nil {
+			return nil, readError{err}
+		}
+		src, closer = r, r
+	case in.path != Stdin:
 		f, err := os.Open(in.path)
 		if err != nil {
-			return nil, err
+			return nil, readError{err}
 		}
 		src, closer = f, f
-	} else if stdin == nil {
+	case stdin == nil:
 		return nil, errors.New("no standard input")
 	}
 	counter := &countingReader{ctx: ctx, r: src}
@@ -139,8 +148,16 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	if err != nil && err != io.EOF { //nolint:errorlint // as io.Reader gives it
+		err = readError{err}
+	}
 	return n, err
 }
+
+// readError tells that a file could not be read, in contrast to what its bytes mean. Another time it may be.
+type readError struct{ error }
+
+func (e readError) Unwrap() error { return e.error }
 
 // inTimeOrder sorts the files of a series by the time of their first packet,
 // and by name where that is equal. Files without packets come last.

@@ -22,6 +22,9 @@ const wholeBytes = 4 << 20
 // than any store takes, and each worker has buffers of a megabyte.
 const sealWorkers = 4
 
+// errOtherPackets says that a file is not the one that was imported before under its name.
+var errOtherPackets = errors.New("is stored already with other packets")
+
 // uploader seals and stores chunks, several at once, those of a lane one after the other.
 type uploader struct {
 	im     *Importer
@@ -176,8 +179,8 @@ func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) 
 		return sum, false, fmt.Errorf("compare with what is stored: %w", err)
 	}
 	if old.ContentSum() != sum.ContentSum || old.Meta().File != j.meta.File {
-		return sum, false, fmt.Errorf("chunk %q is stored already with other packets: %d of %s, and now %d of %s: was the file changed, or imported with other chunk settings? Under another name it is a file of its own",
-			sum.Key, old.Meta().Packets, old.Meta().File, sum.Meta.Packets, j.meta.File)
+		return sum, false, fmt.Errorf("chunk %q %w: %d of %s, and now %d of %s: was the file changed, or imported with other chunk settings? Under another name it is a file of its own",
+			sum.Key, errOtherPackets, old.Meta().Packets, old.Meta().File, sum.Meta.Packets, j.meta.File)
 	}
 	sum.SizeBytes = old.SizeBytes()
 	return sum, true, u.inTurn(j)
