@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wirelake/internal/objstore"
 	"wirelake/internal/spi"
 	"wirelake/internal/telemetry"
 )
@@ -20,6 +21,7 @@ type API struct {
 	Registry *spi.Registry
 	Engine   Engine
 	Packets  Packets              // nil: requests for packets are answered with 503
+	Store    objstore.Store       // holds the status of the sensors; nil: requests for it are answered with 503
 	GUI      http.Handler         // serves /, nil for none
 	Health   *telemetry.Health    // serves /healthz and /readyz
 	Metrics  *prometheus.Registry // serves /metrics, and takes the API's own
@@ -85,6 +87,7 @@ func (a *API) Handler() (http.Handler, error) {
 	r.Get("/api/session/{id}", search(a.session))
 	both("/api/spigraph", search(a.spigraph))
 	r.Get("/api/fields", a.fields)
+	r.Get("/api/v1/sensors", search(a.sensors))
 	r.Get("/link", a.link)
 	// What is below /api and not known must not get the GUI's page for JSON.
 	r.HandleFunc("/api", a.unknown)

@@ -73,7 +73,7 @@ func (a *app) queryHandler(store objstore.Store, set *dissect.Set, health *telem
 	}
 	health.AddCheck("object store", func(ctx context.Context) error { return reachable(ctx, store) })
 	api := &query.API{
-		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, Packets: packets, GUI: web.Handler(),
+		Config: a.cfg.Query, Registry: set.Registry(), Engine: engine, Packets: packets, Store: store, GUI: web.Handler(),
 		Health: health, Metrics: a.reg, Log: a.log,
 	}
 	return api.Handler()

@@ -39,6 +39,7 @@ func (a *app) commands() []*cobra.Command {
 		newConfigCommand(a),
 		newPacketsCommand(a),
 		newQueryCommand(a),
+		newSensorsCommand(a),
 		newSessionsCommand(a),
 		newSPICommand(a),
 		newUpCommand(a),

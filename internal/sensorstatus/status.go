@@ -8,9 +8,7 @@ package sensorstatus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"wirelake/internal/objstore"
@@ -59,6 +57,8 @@ type Interface struct {
 	Kind  string `json:"kind"` // "afpacket", "pcap-over-ip", "pipe", …
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty"` // why it is not up, or its last trouble
+	// Timestamps says what measures the times of packets: "hardware" or "software"; empty where they come with the packets.
+	Timestamps string `json:"timestamps,omitempty"`
 
 	Packets     uint64 `json:"packets"`
 	Bytes       uint64 `json:"bytes"`
@@ -169,50 +169,25 @@ func Get(ctx context.Context, store objstore.Store, sensor string) (Status, erro
 		return Status{}, err
 	}
 	if o.Size > MaxBytes {
-		return Status{}, fmt.Errorf("%q: status of %d bytes, at most %d", key, o.Size, MaxBytes)
+		return Status{}, &DecodeError{key, fmt.Errorf("status of %d bytes, at most %d", o.Size, MaxBytes)}
 	}
 	return Decode(key, b)
 }
 
-// Decode reads a status object; key is named in errors.
+// Decode reads a status object; key is named in errors, which are a *DecodeError.
 func Decode(key string, b []byte) (Status, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(b, &version); err != nil {
-		return Status{}, fmt.Errorf("%q: %w", key, err)
+		return Status{}, &DecodeError{key, err}
 	}
 	if version.Version != Version {
-		return Status{}, fmt.Errorf("%q: status of version %d, supported is %d", key, version.Version, Version)
+		return Status{}, &DecodeError{key, fmt.Errorf("status of version %d, supported is %d", version.Version, Version)}
 	}
 	var s Status
 	if err := json.Unmarshal(b, &s); err != nil {
-		return Status{}, fmt.Errorf("%q: %w", key, err)
+		return Status{}, &DecodeError{key, err}
 	}
 	return s, nil
-}
-
-// List reads the status of every sensor, in the order of their names. A status
-// that cannot be read is left out and told in the error, beside the others.
-func List(ctx context.Context, store objstore.Store) ([]Status, error) {
-	var all []Status
-	var errs []error
-	for o, err := range store.List(ctx, Prefix, "") {
-		if err != nil {
-			return all, errors.Join(append(errs, err)...)
-		}
-		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, Prefix), suffix)
-		if !ok || strings.Contains(name, "/") {
-			continue
-		}
-		s, err := Get(ctx, store, name)
-		switch {
-		case errors.Is(err, objstore.ErrNotFound): // deleted meanwhile
-		case err != nil:
-			errs = append(errs, err)
-		default:
-			all = append(all, s)
-		}
-	}
-	return all, errors.Join(errs...)
 }
