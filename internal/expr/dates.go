@@ -18,6 +18,9 @@ func (c *checker) dates(t target, f *spi.Field, op string, items []value) (Node,
 		if err := c.refusePatterns(t, v, "times"); err != nil {
 			return nil, err
 		}
+		if _, relative := parseRelative(strings.TrimSpace(v.text), c.now); relative && c.now.IsZero() {
+			return nil, c.fail(v.at, "%s means another time every time that it is read; write a date", Quote(v.text))
+		}
 		at, unit, ok := ParseTime(v.text, c.now)
 		if !ok {
 			return nil, c.fail(v.at, "%s is not a time such as \"2024/12/31 23:59:59\", 2024-12-31T23:59:59Z or -1h", Quote(v.text))

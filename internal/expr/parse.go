@@ -24,7 +24,7 @@ type Expr struct {
 }
 
 // Parse reads and checks text. The empty text is the expression that is true
-// for every session. Relative times count from now. Every error is an *[Error].
+// for every session. Relative times count from now, and are refused when that is zero. Every error is an *[Error].
 func Parse(text string, reg *spi.Registry, now time.Time) (*Expr, error) {
 	p := parser{text: text}
 	syntax, err := p.parse()

@@ -172,6 +172,23 @@ func (d *Document) AddBytesIn(o ObjectID, f FieldID, b []byte) {
 	d.AddStringIn(o, f, string(b))
 }
 
+// Mark is AddString for what is said of the document as a whole, such as a tag: it is added even when the document is full.
+// The caller bounds how much it adds.
+func (d *Document) Mark(f FieldID, s string) {
+	count := 0
+	for v := range d.EachIn(Root, f) {
+		if v.Str == s {
+			return
+		}
+		count++
+	}
+	if count >= MaxValues {
+		d.truncated = true
+		return
+	}
+	d.push(Value{Field: f, Str: s})
+}
+
 // AddIP adds an address to a list in its canonical text; an invalid address is ignored.
 // IPv4-mapped IPv6 addresses become IPv4.
 func (d *Document) AddIP(f FieldID, a netip.Addr) { d.AddIPIn(Root, f, a) }
