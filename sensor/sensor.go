@@ -1,0 +1,284 @@
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"wirelake/internal/chunk"
+	"wirelake/internal/dissect"
+	"wirelake/internal/objstore"
+	"wirelake/sensor/capture"
+	"wirelake/sensor/spool"
+)
+
+// Sensor captures from its sources into a spool, and beside that seals what is in the
+// spool and uploads it. It runs once.
+type Sensor struct {
+	cfg     Config
+	opts    Options
+	store   objstore.Store
+	sources []capture.Source
+	log     *slog.Logger
+	set     *dissect.Set
+	rules   atomic.Pointer[cutRules]
+
+	spool    *spool.Spool
+	owner    *owner
+	throttle *throttle
+	pool     chunk.Pool
+	started  time.Time
+	running  atomic.Bool // spool and started are set
+
+	sealing   *semaphore.Weighted // segments at once
+	uploading *semaphore.Weighted
+
+	mu       sync.Mutex
+	lanes    map[string]*liveLane
+	builders []*chunk.Builder // not in use
+	workers  sync.WaitGroup   // of lanes
+	work     context.Context
+
+	counts  counts
+	trouble troubles
+	rates   rates
+}
+
+// Options are what a Sensor is handed in besides its configuration. All may be left out.
+type Options struct {
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Generator  string       // program and version, kept in each chunk
+	Protocols  *dissect.Set // for rules that ask for protocols
+
+	Others func() []capture.State // of what else runs beside, for the status
+}
+
+// counts are of all lanes, since the start.
+type counts struct {
+	sealedPackets, sealedRaw, sealedBytes atomic.Uint64
+	cutPackets, cutBytes                  atomic.Uint64
+	duplicates, oddTimes                  atomic.Uint64
+	sealCPU                               atomic.Int64 // ns
+	uploads, uploadBytes, failures        atomic.Uint64
+	existed, conflicts                    atomic.Uint64
+	lastUpload, failingSince              atomic.Int64 // ns since 1970; 0: never, not
+}
+
+// New returns a sensor that captures from sources into store. It opens nothing yet.
+func New(store objstore.Store, cfg Config, sources []capture.Source, opts Options) (*Sensor, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sensor: %w", err)
+	}
+	if len(sources) == 0 && opts.Others == nil {
+		return nil, errors.New("sensor: nothing to capture from")
+	}
+	s := &Sensor{
+		cfg: cfg, opts: opts, store: store, sources: sources, log: opts.Logger, set: opts.Protocols,
+		throttle: newThrottle(int64(cfg.Bandwidth)), lanes: map[string]*liveLane{},
+		sealing: semaphore.NewWeighted(int64(cfg.SealWorkers)), uploading: semaphore.NewWeighted(int64(cfg.Uploads)),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.set == nil {
+		s.set = dissect.New()
+	}
+	rules, err := compileCutRules(cfg.Cut, s.set)
+	if err != nil {
+		return nil, fmt.Errorf("sensor: %w", err)
+	}
+	s.rules.Store(rules)
+	if err := s.register(opts.Registerer); err != nil {
+		return nil, fmt.Errorf("sensor: %w", err)
+	}
+	return s, nil
+}
+
+// stateTimeout bounds what the store may take at start before capture begins without it.
+const stateTimeout = 10 * time.Second
+
+// Run captures until ctx ends or all sources are exhausted, then seals and uploads
+// what it has. After ctx has ended that takes Config.StopTimeout at most, and what is
+// left waits in the spool for the next start.
+//
+// It returns a HeldError, before anything is captured, when another sensor of the name
+// runs, and otherwise what a source or the spool could not go on for. A store that
+// does not answer is no error: packets wait in the spool.
+func (s *Sensor) Run(ctx context.Context) (err error) {
+	s.started = time.Now()
+	cfg := &s.cfg
+	s.spool, err = spool.Open(spool.Config{
+		Dir: cfg.Spool, Sensor: cfg.Name, SegmentBytes: int64(cfg.ChunkBytes), Span: cfg.ChunkSpan, Sync: cfg.Sync,
+		Quota: int64(cfg.Quota), Policy: spool.Policy(cfg.Policy), Reserve: int64(cfg.SealWorkers+1) * int64(cfg.ChunkBytes),
+		Cache: int64(cfg.CacheBytes), Logger: s.log, Trouble: s.trouble.note,
+	})
+	if err != nil {
+		return fmt.Errorf("sensor: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.spool.Close()) }()
+	s.running.Store(true)
+	s.owner = newOwner(s.store, cfg.Name, s.spool.ID(), cfg.LeaseTTL, s.log)
+	if err := s.takeName(ctx); err != nil {
+		return err
+	}
+	// Sealing and uploading outlive ctx, until the deadline after it.
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	s.work = work
+	var background sync.WaitGroup
+	side, endSide := context.WithCancel(work)
+	background.Go(func() { s.owner.keep(side) })
+	background.Go(func() { s.tellStatus(side) })
+	defer func() {
+		endSide()
+		background.Wait()
+		err = errors.Join(err, s.sayStopped(work))
+	}()
+	for _, l := range s.spool.Lanes() { // what an earlier process left
+		s.lane(l)
+	}
+	if n := s.spool.Stats().Recovered; n > 0 {
+		s.log.InfoContext(ctx, "spool recovered", "folder", cfg.Spool, "waiting", n)
+	}
+	err = s.capture(ctx)
+	deadline := context.AfterFunc(ctx, func() {
+		time.AfterFunc(cfg.StopTimeout, func() { stop(errStopTimeout) })
+	})
+	defer deadline()
+	s.spool.Stop(work)
+	s.workers.Wait()
+	if errors.Is(context.Cause(work), errStopTimeout) {
+		st := s.spool.Stats()
+		s.log.Warn("stopped before all was uploaded: the rest waits in the spool for the next start", "segments", st.Segments, "chunks", st.Chunks, "bytes", st.Bytes)
+	}
+	return err
+}
+
+// errStopTimeout ends sealing and uploading after a signal.
+var errStopTimeout = errors.New("the time to stop is over")
+
+// takeName makes sure that no other sensor of the name runs, as far as the store can tell now.
+func (s *Sensor) takeName(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, s.cfg.LeaseTTL+stateTimeout)
+	defer cancel()
+	first, cancelFirst := context.WithTimeout(ctx, stateTimeout)
+	_, err := s.store.Head(first, "state/sensors/"+s.cfg.Name+".lease") // does the store answer at all?
+	cancelFirst()
+	if err == nil || errors.Is(err, objstore.ErrNotFound) {
+		err = s.owner.acquire(limit)
+	}
+	var held *HeldError
+	switch {
+	case errors.As(err, &held):
+		return fmt.Errorf("sensor: %w", err)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		s.trouble.note(err)
+		s.log.WarnContext(ctx, "the store does not answer: packets wait in the spool until it does", "store", s.store.URL(), "error", err)
+	}
+	return nil
+}
+
+// capture runs all sources. It returns when all have ended.
+func (s *Sensor) capture(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make(chan error, len(s.sources))
+	for _, src := range s.sources {
+		go func() {
+			err := src.Run(running, s.openLane)
+			if err != nil {
+				err = fmt.Errorf("sensor: %s: %w", src.State().Name, err)
+			}
+			errs <- err
+		}()
+	}
+	s.log.InfoContext(ctx, "capturing", "sensor", s.cfg.Name, "sources", len(s.sources), "spool", s.cfg.Spool, "store", s.store.URL())
+	var all []error
+	for range s.sources {
+		if err := <-errs; err != nil {
+			all = append(all, err)
+			s.trouble.note(err)
+			stop() // the service is started anew, with all its sources
+		}
+	}
+	if len(s.sources) == 0 {
+		<-ctx.Done() // it is there for what runs beside it
+	}
+	return errors.Join(all...)
+}
+
+// openLane is the capture.Opener of all sources.
+func (s *Sensor) openLane(name string, i capture.Interface) (capture.Sink, error) {
+	if err := chunk.CheckName(name); err != nil {
+		return nil, err
+	}
+	l, err := s.spool.Lane(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Open(i); err != nil {
+		return nil, err
+	}
+	s.lane(l)
+	return l, nil
+}
+
+// lane begins to seal and upload a lane, once.
+func (s *Sensor) lane(l *spool.Lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lanes[l.Name()] != nil {
+		return
+	}
+	live := &liveLane{s: s, spool: l, log: s.log.With("lane", l.Name()), sealed: make(chan struct{})}
+	s.lanes[l.Name()] = live
+	s.workers.Go(func() {
+		defer close(live.sealed)
+		live.sealAll(s.work)
+	})
+	s.workers.Go(func() { live.uploadAll(s.work) })
+}
+
+// Reload takes new rules, and a new filter for the sources that can exchange theirs
+// while they run. On an error of a part, the others are in force.
+func (s *Sensor) Reload(cfg Config) error {
+	var errs []error
+	rules, err := compileCutRules(cfg.Cut, s.set)
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		s.rules.Store(rules)
+	}
+	for _, src := range s.sources {
+		if r, ok := src.(capture.Reloader); ok {
+			if err := r.Reload(cfg.Filter); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", src.State().Name, err))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.trouble.note(err)
+		return fmt.Errorf("reload: %w", err)
+	}
+	s.log.Info("filter and rules reloaded", "cut_rules", len(cfg.Cut), "filter", cfg.Filter)
+	return nil
+}
+
+func host() string {
+	h, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return h
+}
