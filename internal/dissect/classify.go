@@ -12,26 +12,18 @@ func marks() []Protocol {
 		name string
 		m    Matcher
 	}{
-		{"bittorrent", Matcher{On: TCP, Bytes: "\x13BitTorrent protocol"}},                                                                                               // BEP 3
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:ad2:id20:"}},                                                                                                          // BEP 5, a query
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:rd2:id20:"}},                                                                                                          // BEP 5, an answer
-		{"bittorrent", Matcher{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16}},                                                                          // BEP 15
-		{"redis", Matcher{On: TCP, Bytes: "*", MinLen: 6, Func: redisArray}},                                                                                             // RESP
-		{"redis", Matcher{On: TCP, Bytes: "+PONG\r\n"}},                                                                                                                  //
-		{"mongo", Matcher{On: TCP, Offset: 12, Bytes: "\xdd\x07\x00\x00", Func: lengthLE32}},                                                                             // MongoDB wire protocol, OP_MSG
-		{"mongo", Matcher{On: TCP, Offset: 12, Bytes: "\xd4\x07\x00\x00", Func: lengthLE32}},                                                                             // OP_QUERY
-		{"memcached", Matcher{On: TCP, Port: 11211, Func: prefixes("get ", "set ", "gets ", "add ", "stats", "version", "VALUE ", "\x80", "\x81")}},                      // memcached protocol.txt
-		{"cassandra", Matcher{On: TCP, Port: 9042, MinLen: 9, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]&0x7f >= 1 && b[0]&0x7f <= 6 && b[4] <= 0x10 }}}, // CQL binary protocol v5
-		{"kafka", Matcher{On: TCP, Port: 9092, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return binary.BigEndian.Uint16(b[4:]) < 80 && b[0] == 0 }}},    // Kafka protocol, request header
-		{"zookeeper", Matcher{On: TCP, Bytes: "\x00\x00\x00\x2d\x00\x00\x00\x00"}},                                                                                       // ConnectRequest
-		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                                                                                                                      // NATS client protocol
-		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}},                                                                                                    // STOMP 1.2
-		{"amqp", Matcher{On: TCP, Bytes: "AMQP"}},                                                                                                                        // AMQP 1.0, 2.2
-		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}},                          // RFC 7252
-		{"vnc", Matcher{On: TCP, Bytes: "RFB 00"}},                                                                                                                       // RFC 6143
-		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                            // X Window System Protocol, little endian
-		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                            // big endian
-		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                   // RFC 2326
+		{"bittorrent", Matcher{On: TCP, Bytes: "\x13BitTorrent protocol"}},                                                                                            // BEP 3
+		{"bittorrent", Matcher{On: UDP, Bytes: "d1:ad2:id20:"}},                                                                                                       // BEP 5, a query
+		{"bittorrent", Matcher{On: UDP, Bytes: "d1:rd2:id20:"}},                                                                                                       // BEP 5, an answer
+		{"bittorrent", Matcher{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16}},                                                                       // BEP 15
+		{"kafka", Matcher{On: TCP, Port: 9092, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return binary.BigEndian.Uint16(b[4:]) < 80 && b[0] == 0 }}}, // Kafka protocol, request header
+		{"zookeeper", Matcher{On: TCP, Bytes: "\x00\x00\x00\x2d\x00\x00\x00\x00"}},                                                                                    // ConnectRequest
+		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                                                                                                                   // NATS client protocol
+		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}},                                                                                                 // STOMP 1.2
+		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}},                       // RFC 7252
+		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                         // X Window System Protocol, little endian
+		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                         // big endian
+		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},   // RFC 854
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                        // RFC 3977

@@ -62,5 +62,11 @@ func constructors() []func(*spi.Registry) Protocol {
 		newFBZero,
 		newSSH,
 		newSMTP,
+		newAMQP,
+		newRedis,
+		newMongo,
+		newCassandra,
+		newMemcached,
+		newVNC,
 	}
 }

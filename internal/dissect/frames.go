@@ -1,0 +1,91 @@
+package dissect
+
+// frames cuts both directions of a stream into messages that begin with their length. Of a long message only the
+// beginning is read.
+type frames struct{ skip [2]int }
+
+// each calls message for the messages in b, cut to at most longest bytes, until it returns false. size returns a
+// message's whole length by its first head bytes, 0 when they begin none. It returns how many bytes of b
+// are done with, and what the parser wants next.
+func (f *frames) each(dir Dir, b []byte, head, longest int, size func([]byte) int, message func([]byte) bool) (int, Status) {
+	n := 0
+	for {
+		m := min(f.skip[dir], len(b)-n)
+		f.skip[dir] -= m
+		n += m
+		if len(b)-n < head {
+			return n, More
+		}
+		whole := size(b[n : n+head])
+		if whole <= 0 {
+			return n, Done
+		}
+		need := min(whole, longest)
+		if len(b)-n < need {
+			return n, More
+		}
+		f.skip[dir] = whole - need
+		n += need
+		if !message(b[n-need : n]) {
+			return n, Done
+		}
+	}
+}
+
+// gap says that bytes are missing: a message that is skipped survives it.
+func (f *frames) gap(dir Dir, missing int) Status {
+	if missing > f.skip[dir] {
+		return Done
+	}
+	f.skip[dir] -= missing
+	return More
+}
+
+// wire takes fields off the front of a message. Once one is missing, all that follow are zero, and bad says so.
+type wire struct {
+	b   []byte
+	bad bool
+}
+
+// take returns the next n bytes, nil when there are fewer.
+func (w *wire) take(n int) []byte {
+	if n < 0 || n > len(w.b) {
+		w.bad, w.b = true, nil
+		return nil
+	}
+	out := w.b[:n]
+	w.b = w.b[n:]
+	return out
+}
+
+// be returns the next n bytes, at most 8, as a number in network byte order.
+func (w *wire) be(n int) uint64 {
+	var v uint64
+	for _, c := range w.take(n) {
+		v = v<<8 | uint64(c)
+	}
+	return v
+}
+
+// le returns the next n bytes, at most 8, as a number in little endian.
+func (w *wire) le(n int) uint64 {
+	var v uint64
+	for i, c := range w.take(n) {
+		v |= uint64(c) << (8 * i)
+	}
+	return v
+}
+
+// text returns the bytes behind a length of n bytes in network byte order.
+func (w *wire) text(n int) []byte { return w.take(int(min(w.be(n), 1<<31))) }
+
+// cstring returns the bytes before the next zero byte, which it takes too.
+func (w *wire) cstring() []byte {
+	for i, c := range w.b {
+		if c == 0 {
+			return w.take(i + 1)[:i]
+		}
+	}
+	w.take(len(w.b) + 1)
+	return nil
+}

@@ -1,0 +1,197 @@
+package dissect
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+
+	"wirelake/internal/spi"
+)
+
+// memcached reads memcached's protocols: text and meta (protocol.txt), over TCP and UDP, and binary
+// (BinaryProtocolRevamped): commands, keys, users. Values pass.
+type memcached struct {
+	Base
+	f      *memcachedFields
+	binary bool
+	begun  bool
+	frames frames
+	skip   [2]int
+}
+
+type memcachedFields struct {
+	command, key, version, user, failure spi.FieldID
+}
+
+const (
+	memcachedMaxLine = 4096
+	memcachedHeader  = 24 // binary
+	memcachedMaxRead = 1024
+)
+
+func newMemcached(r *spi.Registry) Protocol {
+	g := fieldGroup{r, "memcached"}
+	f := &memcachedFields{
+		command: g.list(spi.LoTerm, "command", "Commands", "commands sent"),
+		key:     g.list(spi.Term, "key", "Keys", "keys that commands name"),
+		version: g.list(spi.Term, "version", "Version", "versions that servers tell"),
+		user:    g.list(spi.Term, "user", "User", "user names of log-ins"),
+		failure: g.list(spi.Term, "error", "Errors", "errors by name or number"),
+	}
+	text := prefixes("get ", "set ", "gets ", "gat ", "gats ", "add ", "replace ", "append ", "prepend ", "cas ", "delete ", "incr ", "decr ", "touch ", "mg ", "ms ",
+		"md ", "ma ", "mn\r\n", "stats", "version\r\n", "flush_all", "VALUE ", "VERSION ")
+	return Protocol{
+		Name: "memcached",
+		Matchers: []Matcher{
+			{On: TCP, Port: 11211, Func: text},
+			{On: TCP, Port: 11211, Bytes: "\x80", MinLen: memcachedHeader},
+			{On: TCP, Port: 11211, Bytes: "\x81", MinLen: memcachedHeader},
+			{On: UDP, Port: 11211, MinLen: 10, Func: func(s *Session, d Dir, b []byte) bool {
+				return b[6]|b[7] == 0 && (text(s, d, b[8:]) || at(8, "STAT ", "ERROR", "END")(s, d, b))
+			}},
+		},
+		New: func(*Session) Parser { return &memcached{f: f} },
+	}
+}
+
+// Parse implements Parser.
+func (p *memcached) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if !p.begun {
+		p.begun, p.binary = true, b[0] >= 0x80
+	}
+	if p.binary {
+		return p.frames.each(dir, b, memcachedHeader, memcachedMaxRead, func(h []byte) int {
+			if n := binary.BigEndian.Uint32(h[8:]); h[0]|1 == 0x81 && n <= 1<<27 {
+				return memcachedHeader + int(n)
+			}
+			return 0
+		}, func(m []byte) bool {
+			p.packet(s, m)
+			return true
+		})
+	}
+	n := 0
+	for {
+		m := min(p.skip[dir], len(b)-n)
+		p.skip[dir] -= m
+		n += m
+		line, used := nextLine(b[n:])
+		if used == 0 {
+			if len(b)-n > memcachedMaxLine {
+				return n, Done
+			}
+			return n, More
+		}
+		n += used
+		p.skip[dir] = p.line(s, dir, line)
+	}
+}
+
+// Gap implements Parser.
+func (p *memcached) Gap(_ *Session, dir Dir, missing int) Status {
+	if p.binary {
+		return p.frames.gap(dir, missing)
+	}
+	if missing > p.skip[dir] {
+		return Done
+	}
+	p.skip[dir] -= missing
+	return More
+}
+
+// Datagram implements Parser: text behind a header of 8 bytes.
+func (p *memcached) Datagram(s *Session, dir Dir, b []byte) Status {
+	if len(b) > 8 {
+		if line, n := nextLine(b[8:]); n > 0 {
+			p.line(s, dir, line)
+		}
+	}
+	return More
+}
+
+// line reads a line of the text protocol, and returns the length of the value behind it with its line end.
+func (p *memcached) line(s *Session, dir Dir, line []byte) int {
+	words := bytes.Fields(line)
+	if len(words) == 0 {
+		return 0
+	}
+	length := func(i int) int {
+		if i >= len(words) {
+			return 0
+		}
+		n, err := strconv.ParseUint(string(words[i]), 10, 30)
+		if err != nil {
+			return 0
+		}
+		return int(n) + 2
+	}
+	if dir == Server {
+		switch string(words[0]) {
+		case "VALUE":
+			return length(3)
+		case "VA":
+			return length(1)
+		case "VERSION":
+			if len(words) > 1 {
+				addText(s, p.f.version, words[1])
+			}
+		case "ERROR", "CLIENT_ERROR", "SERVER_ERROR":
+			addText(s, p.f.failure, words[0])
+		}
+		return 0
+	}
+	name := string(words[0])
+	keys, value := 0, 0
+	switch name {
+	case "get", "gets":
+		keys = len(words) - 1
+	case "gat", "gats":
+		words = words[1:] // the expiry is in front
+		keys = len(words) - 1
+	case "set", "add", "replace", "append", "prepend", "cas":
+		keys, value = 1, length(4)
+	case "delete", "incr", "decr", "touch", "mg", "md", "ma", "me":
+		keys = 1
+	case "ms":
+		keys, value = 1, length(2)
+	case "mn", "stats", "version", "verbosity", "flush_all", "quit", "slabs", "lru", "lru_crawler", "watch", "shutdown", "cache_memlimit", "misbehave":
+	default:
+		return 0
+	}
+	s.Doc.AddString(p.f.command, name)
+	for i := 1; i <= keys && i < len(words) && i <= 16; i++ {
+		addText(s, p.f.key, words[i])
+	}
+	return value
+}
+
+// packet reads a message of the binary protocol.
+func (p *memcached) packet(s *Session, m []byte) {
+	name := nameOf([]string{
+		"get", "set", "add", "replace", "delete", "increment", "decrement", "quit", "flush", "getq", "noop", "version", "getk", "getkq", "append", "prepend",
+		"stat", "setq", "addq", "replaceq", "deleteq", "incrementq", "decrementq", "quitq", "flushq", "appendq", "prependq", "verbosity", "touch", "gat", "gatq",
+		"", "sasl-list", "sasl-auth", "sasl-step",
+	}, m[1])
+	if name == "" {
+		return
+	}
+	w := wire{b: m[memcachedHeader:]}
+	w.take(int(m[4]))
+	key := w.take(int(binary.BigEndian.Uint16(m[2:])))
+	if m[0] == 0x81 {
+		if name == "version" {
+			addText(s, p.f.version, w.b)
+		}
+		if status := binary.BigEndian.Uint16(m[6:]); status != 0 {
+			s.Doc.AddString(p.f.failure, strconv.Itoa(int(status)))
+		}
+		return
+	}
+	s.Doc.AddString(p.f.command, name)
+	if name != "sasl-auth" {
+		addText(s, p.f.key, key)
+	} else if parts := bytes.Split(w.b, []byte{0}); string(key) == "PLAIN" && len(parts) == 3 {
+		addText(s, p.f.user, parts[1])
+		s.AddUser(parts[1])
+	}
+}
