@@ -27,14 +27,13 @@ func marks() []Protocol {
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},   // RFC 854
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                        // RFC 3977
-		{"xmpp", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                  // RFC 6120
+		{"jabber", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                // RFC 6120
 		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                           // IEC 60870-5-104
 		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                              // WireGuard whitepaper, 5.4.2
 		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                               // 5.4.3
 		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}}, // OpenVPN protocol, hard reset
 		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
 		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
-		{"syslog", Matcher{On: UDP, Port: 514, Bytes: "<"}},                                                                                                               // RFC 5424, 5426
 		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
 		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                      // NetFlow 5
@@ -58,6 +57,76 @@ func marks() []Protocol {
 		{"finger", Matcher{On: TCP, Port: 79, MinLen: 1}},                                                                                                                 // RFC 1288
 		{"gopher", Matcher{On: TCP, Port: 70, MinLen: 1}},                                                                                                                 // RFC 1436
 		{"iscsi", Matcher{On: TCP, Port: 3260, Bytes: "\x43", MinLen: 48}},                                                                                                // RFC 7143, login
+		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x01\x00\x00\x00\x00", MinLen: 9, Func: lengthIn(6, 8)}},                                                               // Aerospike wire protocol, info
+		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x03\x00\x00\x00\x00", MinLen: 30, Func: at(8, "\x16")}},                                                               // message, with its header of 22 bytes
+		{"bittorrent", Matcher{On: TCP, Bytes: "BSYNC\x00"}},                                                                                                              // BitTorrent Sync
+		{"bittorrent", Matcher{On: UDP, Bytes: "BSYNC\x00"}},
+		{"bittorrent", Matcher{On: UDP, Bytes: "d1:q"}}, // BEP 5: dictionaries by the order of their keys
+		{"bittorrent", Matcher{On: UDP, Bytes: "d1:el"}},
+		{"bittorrent", Matcher{On: UDP, Bytes: "d2:ip"}},                     // BEP 42
+		{"bittorrent", Matcher{On: UDP, Bytes: "BT-SEARCH * HTTP/1.1"}},      // BEP 14
+		{"bitcoin", Matcher{On: TCP, Bytes: "\x0b\x11\x09\x07", MinLen: 24}}, // test network
+		{"bitcoin", Matcher{On: TCP, Bytes: "\xfa\xbf\xb5\xda", MinLen: 24}}, // regression test
+		{"stun", Matcher{On: TCP, Bytes: "RSP/1.0 CLI_STUN"}},                // what a client asks to know where it is, in text
+		{"stun", Matcher{On: UDP, Bytes: "RSP/2.0 STUN"}},
+		{"thrift", Matcher{On: TCP, Bytes: "\x80\x01\x00", MinLen: 12, Func: thriftCall(0)}},            // Thrift binary protocol without frames
+		{"netflow", Matcher{On: UDP, Bytes: "\x00\x01", MinLen: 16 + 52, Func: netflowRecords(16, 52)}}, // NetFlow 1
+		{"netflow", Matcher{On: UDP, Bytes: "\x00\x07", MinLen: 24 + 52, Func: netflowRecords(24, 52)}}, // NetFlow 7
+		{"elasticsearch", Matcher{On: TCP, Bytes: "ES\x00\x00", MinLen: 13}},                            // transport protocol
+		{"gh0st", Matcher{On: TCP, Bytes: "Gh0st", MinLen: 13}},                                         // Gh0st RAT
+		{"zabbix", Matcher{On: TCP, Bytes: "ZBXD", MinLen: 13}},                                         // Zabbix protocol, header
+		{"pjl", Matcher{On: TCP, Bytes: "\x1b%-12345X@PJL"}},                                            // HP Printer Job Language
+		{"splunk", Matcher{On: TCP, Bytes: "--splunk-cooked-mode"}},                                     // Splunk to Splunk
+		{"syslog", Matcher{On: UDP, Bytes: "<", MinLen: 8, Func: syslogPriority}},                       // RFC 3164, RFC 5424
+		{"syslog", Matcher{On: TCP, Bytes: "<", MinLen: 8, Func: syslogPriority}},                       // RFC 6587
+		{"rip", Matcher{On: UDP, Port: 520, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool {
+			return (b[0] == 1 || b[0] == 2) && (b[1] == 1 || b[1] == 2) && b[2]|b[3] == 0
+		}}}, // RFC 2453
+		{"ripng", Matcher{On: UDP, Port: 521, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return (b[0] == 1 || b[0] == 2) && b[1] == 1 && b[2]|b[3] == 0 }}}, // RFC 2080
+		{"hsrp", Matcher{On: UDP, Port: 1985, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] <= 2 }}},                                              // RFC 2281
+		{"bfd", Matcher{On: UDP, Port: 3784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}},       // RFC 5880
+		{"dropbox-lan-sync", Matcher{On: UDP, Port: 17500, Bytes: "{\"host_int\""}},
+		{"steam-ihscp", Matcher{On: UDP, Bytes: "\xff\xff\xff\xff\x21\x4c\x5f\xa0"}}, // In-Home Streaming discovery
+		{"steam-friends", Matcher{On: UDP, Bytes: "VS01", MinLen: 36}},
+		{"valve-a2s", Matcher{On: UDP, Bytes: "\xff\xff\xff\xffTSource Engine Query\x00"}}, // Server queries
+		{"teamspeak", Matcher{On: UDP, Bytes: "TS3INIT1"}},
+		{"wudo", Matcher{On: TCP, Bytes: "\x0eSwarm protocol"}}, // MS-DDP
+		{"bjnp", Matcher{On: UDP, Bytes: "BJNP", MinLen: 16}},
+		{"bjnp", Matcher{On: UDP, Bytes: "BJNB", MinLen: 16}},
+		{"l2tp", Matcher{On: UDP, Port: 1701, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1]&0x0f == 2 || b[1]&0x0f == 3 }}}, // RFC 2661
+		{"pptp", Matcher{On: TCP, Offset: 2, Bytes: "\x00\x01\x1a\x2b\x3c\x4d"}},                                                                     // RFC 2637
+		{"edonkey", Matcher{On: TCP, Bytes: "\xe3", MinLen: 6, Func: func(_ *Session, _ Dir, b []byte) bool {
+			return int64(binary.LittleEndian.Uint32(b[1:]))+5 == int64(len(b)) && b[5] == 1
+		}}},
+		{"skinny", Matcher{On: TCP, Port: 2000, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool {
+			n := binary.LittleEndian.Uint32(b)
+			return n >= 4 && n <= 2048 && b[5]|b[6]|b[7] == 0
+		}}},
+		{"mgcp", Matcher{On: UDP, Port: 2427, MinLen: 4, Func: prefixes("AUEP ", "AUCX ", "CRCX ", "DLCX ", "EPCF ", "MDCX ", "NTFY ", "RQNT ", "RSIP ", "200 ", "250 ")}}, // RFC 3435
+		{"nbd", Matcher{On: TCP, Bytes: "NBDMAGIC"}}, // Network Block Device
+		{"smpp", Matcher{On: TCP, Offset: 4, Bytes: "\x00\x00\x00", MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool {
+			return (b[7] == 1 || b[7] == 2 || b[7] == 9) && b[8]|b[9]|b[10]|b[11] == 0 && int64(binary.BigEndian.Uint32(b)) == int64(len(b))
+		}}}, // SMPP 3.4, binds
+		{"jdwp", Matcher{On: TCP, Bytes: "JDWP-Handshake"}}, // Java Debug Wire Protocol
+		{"hart-ip", Matcher{On: UDP, Port: 5094, Bytes: "\x01", MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] <= 3 }}}, // HART-IP, IEC 62591
+		{"hart-ip", Matcher{On: TCP, Port: 5094, Bytes: "\x01", MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] <= 3 }}},
+		{"bolt", Matcher{On: TCP, Bytes: "\x60\x60\xb0\x17"}},                                     // Neo4j Bolt
+		{"hadoop", Matcher{On: TCP, Bytes: "hrpc"}},                                               // Hadoop RPC
+		{"hbase", Matcher{On: TCP, Bytes: "HBas"}},                                                // HBase RPC preamble
+		{"drda", Matcher{On: TCP, Offset: 2, Bytes: "\xd0", MinLen: 10, Func: at(8, "\x10\x41")}}, // DRDA, EXCSAT
+		{"zmtp", Matcher{On: TCP, Bytes: "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"}},             // ZMTP 3.1
+		{"ipmi", Matcher{On: UDP, Port: 623, Bytes: "\x06\x00\xff\x07"}},                          // IPMI 2.0, RMCP
+		{"openflow", Matcher{On: TCP, Offset: 1, Bytes: "\x00\x00\x08", MinLen: 8, Func: func(s *Session, _ Dir, b []byte) bool {
+			return b[0] >= 1 && b[0] <= 6 && (s.OnPort(6653) || s.OnPort(6633))
+		}}}, // OpenFlow, hello
+		{"spice", Matcher{On: TCP, Bytes: "REDQ"}},                                           // SPICE
+		{"ica", Matcher{On: TCP, Bytes: "\x7f\x7fICA\x00"}},                                  // Citrix ICA
+		{"svn", Matcher{On: TCP, Bytes: "( success ( 2 2 "}},                                 // Subversion
+		{"fastcgi", Matcher{On: TCP, Bytes: "\x01\x01\x00\x01\x00\x08\x00\x00", MinLen: 16}}, // FastCGI 1.0
+		{"rtmp", Matcher{On: TCP, Port: 1935, Bytes: "\x03", MinLen: 9}},                     // Adobe RTMP 1.0
+		{"ymsg", Matcher{On: TCP, Bytes: "YMSG", MinLen: 20}},
+		{"msnms", Matcher{On: TCP, Bytes: "VER 1 MSNP"}},
+		{"flap", Matcher{On: TCP, Bytes: "*\x01", MinLen: 10, Func: at(4, "\x00\x04\x00\x00\x00\x01")}}, // OSCAR, FLAP sign-on
 	}
 	out := make([]Protocol, len(rows))
 	for i, r := range rows {
@@ -191,6 +260,39 @@ func diameterHeader(_ *Session, _ Dir, b []byte) bool {
 func netflow5(_ *Session, _ Dir, b []byte) bool {
 	n := int(binary.BigEndian.Uint16(b[2:]))
 	return n >= 1 && n <= 30 && len(b) == 24+48*n
+}
+
+// netflowRecords accepts a header and as many records as it says.
+func netflowRecords(header, record int) matchFunc {
+	return func(_ *Session, _ Dir, b []byte) bool {
+		n := int(binary.BigEndian.Uint16(b[2:]))
+		return n >= 1 && n <= 64 && len(b) >= header+record*n && len(b) < header+(record+8)*n // some exporters pad
+	}
+}
+
+// lengthIn accepts a payload that has, behind the length of 2 bytes at the offset, no more bytes than that.
+func lengthIn(off, head int) matchFunc {
+	return func(_ *Session, _ Dir, b []byte) bool {
+		n := int(binary.BigEndian.Uint16(b[off:]))
+		return n > 0 && len(b)-head <= n
+	}
+}
+
+// thriftCall accepts the head of a Thrift message, strict: version, type, name.
+func thriftCall(off int) matchFunc {
+	return func(_ *Session, _ Dir, b []byte) bool {
+		n := binary.BigEndian.Uint32(b[off+4:])
+		return b[off+3] >= 1 && b[off+3] <= 4 && n >= 1 && n < 256
+	}
+}
+
+// syslogPriority accepts "<PRI>", at most 191 (RFC 5424 section 6.2.1), and text behind it.
+func syslogPriority(_ *Session, _ Dir, b []byte) bool {
+	n, i := 0, 1
+	for ; i < 4 && b[i] >= '0' && b[i] <= '9'; i++ {
+		n = n*10 + int(b[i]-'0')
+	}
+	return i > 1 && b[i] == '>' && n <= 191 && b[i+1] >= ' ' && b[i+1] < 0x7f
 }
 
 func netflow9(_ *Session, _ Dir, b []byte) bool {

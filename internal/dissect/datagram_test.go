@@ -102,12 +102,12 @@ func TestNBNS(t *testing.T) {
 
 func TestSIP(t *testing.T) {
 	const invite = "INVITE sip:bob@biloxi.com SIP/2.0\r\nVia: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776\r\nf: Alice <sip:alice@atlanta.com>;tag=1\r\n" +
-		"To: Bob <sip:bob@biloxi.com>\r\nCall-ID: a84b4c76\r\nContact: <sip:alice@pc33.atlanta.com>\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+		"To: Bob <sip:bob@biloxi.com>\r\nCall-ID: a84b4c76\r\nAuthorization: Digest username=\"carol\", realm=\"x\"\r\nContact: <sip:alice@pc33.atlanta.com>\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 	const ok = "SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 	check := func(t *testing.T, s *Session) {
 		t.Helper()
 		wantStrings(t, s, "sip.method", "INVITE")
-		wantStrings(t, s, "sip.user", "bob", "alice")
+		wantStrings(t, s, "sip.user", "bob", "alice", "carol")
 		wantStrings(t, s, "sip.from", "Alice <sip:alice@atlanta.com>")
 		wantStrings(t, s, "sip.via", "SIP/2.0/UDP pc33.atlanta.com")
 		wantStrings(t, s, "sip.callid", "a84b4c76")

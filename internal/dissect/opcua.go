@@ -27,11 +27,15 @@ func newOPCUA(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name: "opcua",
-		Matchers: []Matcher{{On: TCP, MinLen: opcuaHeader, Func: func(_ *Session, _ Dir, b []byte) bool {
-			return (opcuaRead(b) || string(b[:3]) == "MSG" || string(b[:3]) == "CLO") && opcuaSize(b) > 0
-		}}},
-		New: func(*Session) Parser { return &opcuaParser{opcua: p} },
+		New:  func(*Session) Parser { return &opcuaParser{opcua: p} },
+		Matchers: []Matcher{
+			opcuaMatcher("HEL"), opcuaMatcher("ACK"), opcuaMatcher("ERR"), opcuaMatcher("RHE"), opcuaMatcher("OPN"), opcuaMatcher("MSG"), opcuaMatcher("CLO"),
+		},
 	}
+}
+
+func opcuaMatcher(typ string) Matcher {
+	return Matcher{On: TCP, Bytes: typ, MinLen: opcuaHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return opcuaSize(b) > 0 }}
 }
 
 // opcuaRead reports whether a message is of a type that is small, and read.

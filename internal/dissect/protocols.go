@@ -52,6 +52,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newDHCPv6,
 		newNTP,
 		newSCTP,
+		newM3UA,
 		newISIS,
 		newDNS,
 		newMDNS,

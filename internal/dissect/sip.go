@@ -36,7 +36,7 @@ func newSIP(r *spi.Registry) Protocol {
 		from:      term("from", "from", "From", "From headers, without parameters"),
 		to:        term("to", "to", "To", "To headers, without parameters"),
 		method:    term("method", "method", "Method", "request methods"),
-		user:      term("user", "user", "User", "user parts of URIs"),
+		user:      term("user", "user", "User", "user parts of URIs and users of authentication"),
 		userAgent: term("useragent", "user-agent", "User agent", "User-Agent headers"),
 		via:       term("via", "via", "Via", "Via headers, without parameters"),
 		status:    r.Declare(spi.Field{Path: "sip.statuscode", Type: spi.Integer, List: true, Exprs: []string{"sip.statuscode"}, Name: "Status", Help: "response codes"}),
@@ -156,6 +156,12 @@ func (p *sip) header(s *Session, d *sipDir, line []byte) {
 		s.Doc.AddBytes(p.f.via, bytes.TrimSpace(via))
 	case is("User-Agent", ""):
 		s.Doc.AddBytes(p.f.userAgent, value)
+	case is("Authorization", ""), is("Proxy-Authorization", ""): // RFC 3261 section 22.4
+		if _, rest, ok := bytes.Cut(value, []byte("username=\"")); ok {
+			if user, _, ok := bytes.Cut(rest, []byte("\"")); ok && len(user) > 0 {
+				s.Doc.AddBytes(p.f.user, user)
+			}
+		}
 	case is("Content-Length", "l"):
 		if n, err := strconv.Atoi(string(value)); err == nil && n >= 0 {
 			d.size = n
