@@ -17,7 +17,7 @@ import (
 
 // Config says how a live sensor works. Start from DefaultConfig.
 type Config struct {
-	Name string `koanf:"name" help:"name of the sensor in the store; one sensor at a time may have it"`
+	Name string `koanf:"name" help:"name of the sensor in the store; one sensor at a time may have it; empty: the name of the host"`
 
 	capture.AFPacketConfig
 	capture.RemoteConfig
@@ -62,7 +62,6 @@ type DedupConfig struct {
 // DefaultConfig returns the documented defaults.
 func DefaultConfig() Config {
 	return Config{
-		Name:           hostName(),
 		AFPacketConfig: capture.DefaultAFPacketConfig(),
 		RemoteConfig:   capture.DefaultRemoteConfig(),
 		Watch:          DefaultWatchConfig(),
@@ -74,8 +73,11 @@ func DefaultConfig() Config {
 	}
 }
 
-// hostName is the machine's name as a sensor's name may be.
-func hostName() string {
+// SensorName returns the name that the sensor has: the one set, else that of the host.
+func (c Config) SensorName() string {
+	if c.Name != "" {
+		return c.Name
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return "sensor"
@@ -102,7 +104,7 @@ const (
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := chunk.CheckName(c.Name); err != nil {
+	if err := chunk.CheckName(c.Name); c.Name != "" && err != nil {
 		bad("name: %w", err)
 	}
 	errs = append(errs, split(c.AFPacketConfig.Validate())...)

@@ -81,6 +81,7 @@ func New(store objstore.Store, cfg Config, sources []capture.Source, opts Option
 	if len(sources) == 0 && opts.Others == nil {
 		return nil, errors.New("sensor: nothing to capture from")
 	}
+	cfg.Name = cfg.SensorName()
 	s := &Sensor{
 		cfg: cfg, opts: opts, store: store, sources: sources, log: opts.Logger, set: opts.Protocols,
 		throttle: newThrottle(int64(cfg.Bandwidth)), lanes: map[string]*liveLane{},

@@ -16,6 +16,7 @@ import (
 	"wirelake/internal/config"
 	"wirelake/internal/elastic"
 	"wirelake/internal/objstore"
+	"wirelake/internal/rules"
 	"wirelake/internal/telemetry"
 )
 
@@ -38,7 +39,9 @@ func (a *app) commands() []*cobra.Command {
 		newChunkCommand(a),
 		newConfigCommand(a),
 		newPacketsCommand(a),
+		newRulesCommand(a),
 		newQueryCommand(a),
+		newSensorCommand(a),
 		newSensorsCommand(a),
 		newSessionsCommand(a),
 		newSPICommand(a),
@@ -60,6 +63,7 @@ type app struct {
 	log     *slog.Logger             // to stderr
 	reg     *prometheus.Registry     // for /metrics
 	es      *elastic.Client          // made by elastic when first asked for
+	rules   *rules.Tagger            // made by tagger when first asked for, nil without rules
 
 	configFile string // --config
 	running    bool   // the command line was understood and the configuration is good
@@ -174,6 +178,18 @@ func bindFlag(flags *pflag.FlagSet, flag, path string) {
 // setUp loads the configuration and makes the logger, before any RunE. A
 // subcommand must not have a PersistentPreRunE of its own, which would hide it.
 func (a *app) setUp(cmd *cobra.Command) error {
+	origins, err := config.Load(&a.cfg, a.configSource(cmd))
+	if err != nil {
+		return err
+	}
+	a.origins = origins
+	a.log = telemetry.NewLogger(a.stderr, a.cfg.Log)
+	a.running = true
+	return nil
+}
+
+// configSource says where the settings of the command come from.
+func (a *app) configSource(cmd *cobra.Command) config.Source {
 	file := a.configFile
 	if file == "" {
 		file = os.Getenv(configEnv)
@@ -184,14 +200,7 @@ func (a *app) setUp(cmd *cobra.Command) error {
 			src.Flags = append(src.Flags, config.Flag{Path: path[0], Name: f.Name, Value: flagValue(f)})
 		}
 	})
-	origins, err := config.Load(&a.cfg, src)
-	if err != nil {
-		return err
-	}
-	a.origins = origins
-	a.log = telemetry.NewLogger(a.stderr, a.cfg.Log)
-	a.running = true
-	return nil
+	return src
 }
 
 // flagValue returns the flag's value as the loader reads it.

@@ -8,6 +8,7 @@ import (
 	"wirelake/internal/elastic"
 	"wirelake/internal/geo"
 	"wirelake/internal/objstore"
+	"wirelake/internal/rules"
 	"wirelake/internal/session"
 	"wirelake/internal/telemetry"
 	"wirelake/query"
@@ -22,11 +23,13 @@ type settings struct {
 
 	ObjectStore   objstore.Config     `koanf:"object_store"`
 	Import        sensor.ImportConfig `koanf:"import"`
+	Sensor        sensor.Config       `koanf:"sensor"`
 	Session       session.Config      `koanf:"session"`
 	Compactor     compactor.Config    `koanf:"compactor"`
 	Elasticsearch elastic.Config      `koanf:"elasticsearch"`
 	Query         query.Config        `koanf:"query"`
 	GeoIP         geo.Config          `koanf:"geoip"`
+	Rules         rules.Config        `koanf:"rules"`
 }
 
 func defaultSettings() settings {
@@ -36,11 +39,13 @@ func defaultSettings() settings {
 
 		ObjectStore:   objstore.DefaultConfig(),
 		Import:        sensor.DefaultImportConfig(),
+		Sensor:        sensor.DefaultConfig(),
 		Session:       session.DefaultConfig(),
 		Compactor:     compactor.DefaultConfig(),
 		Elasticsearch: elastic.DefaultConfig(),
 		Query:         query.DefaultConfig(),
 		GeoIP:         geo.DefaultConfig(),
+		Rules:         rules.DefaultConfig(),
 	}
 }
 
