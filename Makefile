@@ -14,10 +14,10 @@ RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
 OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
 
 .DEFAULT_GOAL := help
-.PHONY: help build web binary run test lint fuzz bench microbench fmt setup spi-score
+.PHONY: help build web binary run test lint fuzz bench bench-sensor microbench fmt setup spi-score
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: web ## build the GUI and bin/wirelake
 	$(MAKE) --no-print-directory binary
@@ -52,6 +52,10 @@ fuzz: ## fuzz each target for FUZZTIME (30s)
 bench: ## measure wirelake beside yardsticks of the same run (BENCH_OPTIONS: see testenv/bench)
 	testenv/setup.sh minio elasticsearch venv
 	$(GO) run ./testenv/bench $(BENCH_OPTIONS)
+
+bench-sensor: ## measure capturing, sealing and uploading beside tcpdump -w (root; BENCH_OPTIONS: see testenv/benchsensor)
+	testenv/setup.sh packages minio
+	$(GO) run ./testenv/benchsensor $(BENCH_OPTIONS)
 
 microbench: ## run the benchmarks of the packages (BENCH: a regular expression of names)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

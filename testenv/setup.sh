@@ -4,7 +4,8 @@
 #   testenv/setup.sh                  everything below except sample
 #   testenv/setup.sh GROUP...         only these
 #
-#   packages        Debian packages: Chromium, tshark, tcpdump, tcpreplay, zstd, …, Java and Maven
+#   packages        Debian packages: Chromium, tshark, tcpdump, tcpreplay, zstd, …, Java and Maven; what talks in
+#                   the tests of captures: nginx, iperf3, dnsmasq, sshd, …
 #   minio           the MinIO server, built by go install      -> .cache/bin/minio
 #   elasticsearch   the server's jars from Maven Central       -> .cache/elasticsearch/
 #   venv            DuckDB and pyarrow in a Python environment -> .cache/venv/
@@ -68,7 +69,10 @@ go_install() {
 
 setup_packages() {
 	apt_install chromium=chromium tshark=tshark capinfos=wireshark-common tcpdump=tcpdump tcpreplay=tcpreplay \
-		zstd=zstd xz=xz-utils curl=curl openssl=openssl ip=iproute2 javac=default-jdk-headless mvn=maven
+		zstd=zstd xz=xz-utils curl=curl openssl=openssl ip=iproute2 javac=default-jdk-headless mvn=maven \
+		nginx=nginx-light iperf3=iperf3 dnsmasq=dnsmasq-base dig=bind9-dnsutils sshd=openssh-server ssh=openssh-client \
+		ping=iputils-ping nsenter=util-linux
+	PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q 'libpcap\.so\.' || apt_install none=libpcap0.8
 }
 
 setup_minio() { go_install "github.com/minio/minio@$minio_version"; }

@@ -17,12 +17,20 @@ import (
 
 	"wirelake/internal/config"
 	"wirelake/internal/packet"
+	"wirelake/testenv"
 )
 
 // smallRing is a configuration for tests: a ring of some MiB, one worker.
 func smallRing() AFPacketConfig {
 	c := DefaultAFPacketConfig()
 	c.BlockBytes, c.Blocks = 512*config.KiB, 16
+	return c
+}
+
+// largeRing holds all that a test sends, however busy the machine is.
+func largeRing() AFPacketConfig {
+	c := DefaultAFPacketConfig()
+	c.Blocks = 128
 	return c
 }
 
@@ -59,14 +67,9 @@ func capturing(t testing.TB, s *AFPacket, open Opener) (end func()) {
 // TestWitness compares the capture with tcpdump's on the same interface, both ways: tags of all kinds, what is no IP,
 // what a host sends and answers.
 func TestWitness(t *testing.T) {
-	veth(t, "wa0", "wb0")
-	far := newNeighbour(t)
-	run(t, "ip", "link", "add", "wc0", "type", "veth", "peer", "name", "wd0", "netns", far.pid)
-	t.Cleanup(func() { run(t, "ip", "link", "del", "wc0") })
-	run(t, "ip", "address", "add", "10.77.0.1/24", "dev", "wc0")
-	setUp(t, "wc0")
-	far.run("ip", "address", "add", "10.77.0.2/24", "dev", "wd0")
-	far.run("ip", "link", "set", "wd0", "up")
+	testenv.Veth(t, "wa0", "wb0")
+	far := testenv.NewNeighbour(t)
+	far.Link("wc0", "10.77.0.1/24", "wd0", "10.77.0.2/24")
 
 	body := bytes.Repeat([]byte("wirelake"), 1000)
 	data := udp(1, 2, body[:100])
@@ -93,7 +96,7 @@ func TestWitness(t *testing.T) {
 	}
 	for _, name := range []string{"wa0", "wc0"} {
 		t.Run(name, func(t *testing.T) {
-			w := newWitness(t, name)
+			w := testenv.NewWitness(t, name)
 			rec := newRecorder(t)
 			end := capturing(t, newAFPacket(t, name, smallRing()), rec.Open)
 			n := 0
@@ -105,11 +108,11 @@ func TestWitness(t *testing.T) {
 				}
 				n = 100 * len(frames)
 			} else {
-				run(t, "ping", "-c", "5", "-i", "0.01", "-s", "1400", "10.77.0.2")
-				run(t, "ping", "-c", "3", "-i", "0.01", "-s", "6000", "10.77.0.2") // in fragments
+				testenv.Run(t, "ping", "-c", "5", "-i", "0.01", "-s", "1400", "10.77.0.2")
+				testenv.Run(t, "ping", "-c", "3", "-i", "0.01", "-s", "6000", "10.77.0.2") // in fragments
 				n = 5*2 + 3*10
 			}
-			want := w.packets(n)
+			want := witnessed(t, w, n)
 			end()
 			got := rec.lane(name + "-0")
 			if got.open || got.drops != 0 || got.iface != (Interface{name, packet.LinkEthernet, 256 << 10}) {
@@ -122,14 +125,9 @@ func TestWitness(t *testing.T) {
 
 // TestSuperFrames holds that frames which the kernel joined, or has not cut yet, are captured whole.
 func TestSuperFrames(t *testing.T) {
-	needNetns(t)
-	far := newNeighbour(t)
-	run(t, "ip", "link", "add", "sa0", "type", "veth", "peer", "name", "sb0", "netns", far.pid)
-	t.Cleanup(func() { run(t, "ip", "link", "del", "sa0") })
-	run(t, "ip", "address", "add", "10.78.0.1/24", "dev", "sa0")
-	setUp(t, "sa0")
-	far.run("ip", "address", "add", "10.78.0.2/24", "dev", "sb0")
-	far.run("ip", "link", "set", "sb0", "up")
+	testenv.NeedNamespace(t)
+	far := testenv.NewNeighbour(t)
+	far.Link("sa0", "10.78.0.1/24", "sb0", "10.78.0.2/24")
 	l, err := net.Listen("tcp", "10.78.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -152,11 +150,11 @@ func TestSuperFrames(t *testing.T) {
 		}
 		received <- errors.Join(err, conn.Close())
 	}()
-	w := newWitness(t, "sa0")
+	w := testenv.NewWitness(t, "sa0")
 	rec := newRecorder(t)
-	end := capturing(t, newAFPacket(t, "sa0", smallRing()), rec.Open)
+	end := capturing(t, newAFPacket(t, "sa0", largeRing()), rec.Open)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	far.run("bash", "-c", fmt.Sprintf("head -c %d /dev/zero > /dev/tcp/10.78.0.1/%s", size, port))
+	far.Run("bash", "-c", fmt.Sprintf("head -c %d /dev/zero > /dev/tcp/10.78.0.1/%s", size, port))
 	if err := <-received; err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +169,7 @@ func TestSuperFrames(t *testing.T) {
 		return carried >= size
 	})
 	time.Sleep(time.Second) // the connection is closed
-	want := w.packets(len(rec.lane("sa0-0").packets))
+	want := witnessed(t, w, len(rec.lane("sa0-0").packets))
 	end()
 	got := rec.lane("sa0-0").packets
 	wantSame(t, got, want)
@@ -183,12 +181,12 @@ func TestSuperFrames(t *testing.T) {
 
 // TestLoopback holds that what goes out of a loopback interface is taken once, as it comes in.
 func TestLoopback(t *testing.T) {
-	needNetns(t)
+	testenv.NeedNamespace(t)
 	for _, filter := range []string{"", "udp"} {
 		rec := newRecorder(t)
 		c := smallRing()
 		c.Filter = filter
-		w := newWitness(t, "lo", "udp")
+		w := testenv.NewWitness(t, "lo", "udp")
 		end := capturing(t, newAFPacket(t, "lo", c), rec.Open)
 		conn, err := net.Dial("udp", "127.0.0.1:9")
 		if err != nil {
@@ -200,7 +198,7 @@ func TestLoopback(t *testing.T) {
 			}
 		}
 		conn.Close()
-		want := w.packets(10)
+		want := witnessed(t, w, 10)
 		end()
 		var got []Record
 		for _, r := range rec.lane("lo-0").packets {
@@ -214,16 +212,16 @@ func TestLoopback(t *testing.T) {
 
 // TestSnaplen holds that a packet is cut to the snaplen, tag included, and its length on the wire is kept.
 func TestSnaplen(t *testing.T) {
-	veth(t, "na0", "nb0")
+	testenv.Veth(t, "na0", "nb0")
 	c := smallRing()
 	c.Snaplen = 100
 	for _, c.Filter = range []string{"", "ip or vlan"} {
-		w := newWitness(t, "na0", "-s", "100")
+		w := testenv.NewWitness(t, "na0", "-s", "100")
 		rec := newRecorder(t)
 		end := capturing(t, newAFPacket(t, "na0", c), rec.Open)
 		data := ip4("10.0.0.1", "10.0.0.2", 17, 0, udp(1, 2, make([]byte, 500)))
 		newSender(t, "nb0").send(join(ether(false, 0x0800), data), join(ether(false, 0x8100), tag(42, 0x0800), data), numbered(9, 1)[:80])
-		want := w.packets(3)
+		want := witnessed(t, w, 3)
 		end()
 		wantSame(t, rec.lane("na0-0").packets, want)
 	}
@@ -231,7 +229,7 @@ func TestSnaplen(t *testing.T) {
 
 // TestFilter holds filters in tcpdump's syntax, on the tags too that the kernel takes out of the frames.
 func TestFilter(t *testing.T) {
-	veth(t, "fa0", "fb0")
+	testenv.Veth(t, "fa0", "fb0")
 	v4 := ip4("10.0.0.1", "10.0.0.2", 17, 0, udp(1000, 53, make([]byte, 30)))
 	frames := [][]byte{
 		join(ether(false, 0x0800), v4),
@@ -253,10 +251,10 @@ func TestFilter(t *testing.T) {
 			c := smallRing()
 			c.Filter = filter
 			rec := newRecorder(t)
-			w := newWitness(t, "fa0", filter)
+			w := testenv.NewWitness(t, "fa0", filter)
 			end := capturing(t, newAFPacket(t, "fa0", c), rec.Open)
 			newSender(t, "fb0").send(frames...)
-			seen := w.packets(len(want))
+			seen := witnessed(t, w, len(want))
 			end()
 			got := rec.lane("fa0-0").packets
 			wantSame(t, got, seen)
@@ -299,8 +297,8 @@ func TestFilter(t *testing.T) {
 // TestReload exchanges the filter again and again while packets come in: none that both filters take is lost, and none
 // that only the wider one takes is there when it cannot be.
 func TestReload(t *testing.T) {
-	veth(t, "ra0", "rb0")
-	c := smallRing()
+	testenv.Veth(t, "ra0", "rb0")
+	c := largeRing()
 	c.Workers = 2
 	c.Filter = "udp dst port 53"
 	s := newAFPacket(t, "ra0", c)
@@ -376,7 +374,7 @@ func (s slowSink) Packet(r *Record) error {
 
 // TestDrops holds that each packet is either delivered or counted as dropped.
 func TestDrops(t *testing.T) {
-	veth(t, "da0", "db0")
+	testenv.Veth(t, "da0", "db0")
 	c := smallRing()
 	c.BlockBytes, c.Blocks, c.Snaplen, c.Workers = minBlockBytes, minBlocks, 100*config.KiB, 2
 	c.Filter = "udp"
@@ -411,7 +409,7 @@ func TestDrops(t *testing.T) {
 
 // TestInterfaceComesAndGoes takes an interface that is not there at first, goes down and up, is deleted and made anew.
 func TestInterfaceComesAndGoes(t *testing.T) {
-	needNetns(t)
+	testenv.NeedNamespace(t)
 	c := smallRing()
 	c.Workers = 2
 	c.Filter = "udp"
@@ -445,16 +443,14 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 		waitFor(t, fmt.Sprintf("%d packets", sent), func() bool { return len(all()) >= sent })
 	}
 	for round := range 3 {
-		run(t, "ip", "link", "add", "ga0", "type", "veth", "peer", "name", "gb0")
+		testenv.Run(t, "ip", "link", "add", "ga0", "type", "veth", "peer", "name", "gb0")
 		state(false, "down")
-		quiet(t, "ga0")
-		quiet(t, "gb0")
-		setUp(t, "gb0")
-		setUp(t, "ga0")
+		testenv.LinkUp(t, "gb0")
+		testenv.LinkUp(t, "ga0")
 		state(true, "")
 		send(1000)
 		arrived()
-		run(t, "ip", "link", "set", "ga0", "down")
+		testenv.Run(t, "ip", "link", "set", "ga0", "down")
 		state(false, "down")
 		if round == 1 {
 			if err := s.Reload("udp and port 53"); err != nil {
@@ -464,11 +460,11 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 				t.Error("a bad filter is taken while the interface is down")
 			}
 		}
-		setUp(t, "ga0")
+		testenv.LinkUp(t, "ga0")
 		state(true, "")
 		send(1000)
 		// The last packets are in the ring when it is deleted.
-		run(t, "ip", "link", "del", "ga0")
+		testenv.Run(t, "ip", "link", "del", "ga0")
 		state(false, "no such interface")
 		arrived()
 	}
@@ -491,7 +487,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 
 // TestSinkError ends the source.
 func TestSinkError(t *testing.T) {
-	veth(t, "ea0", "eb0")
+	testenv.Veth(t, "ea0", "eb0")
 	for _, workers := range []int{1, 3} {
 		c := smallRing()
 		c.Workers = workers
@@ -520,7 +516,7 @@ func TestSinkError(t *testing.T) {
 
 // TestEndDeliversRing holds that what is in the ring when the source is ended reaches the sink.
 func TestEndDeliversRing(t *testing.T) {
-	veth(t, "xa0", "xb0")
+	testenv.Veth(t, "xa0", "xb0")
 	for range 10 {
 		rec := newRecorder(t)
 		s := newAFPacket(t, "xa0", smallRing())

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"wirelake/testenv"
 )
 
 // tallySink counts packets, and looks at one byte of each.
@@ -27,7 +29,7 @@ const burst = 5000
 
 func bursts(t testing.TB) (fill, empty func(), sink *tallySink) {
 	t.Helper()
-	veth(t, "va0", "vb0")
+	testenv.Veth(t, "va0", "vb0")
 	frame := join(numbered(53, 0), make([]byte, 700))[:700]
 	out := newSender(t, "vb0")
 	l, err := findLink("va0")

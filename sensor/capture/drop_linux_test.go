@@ -70,7 +70,7 @@ func droppedCapture(name string) error {
 // TestDropPrivileges runs a process that gives up root, and holds what all of its threads are left with, and that it can
 // open interfaces and compile filters all the same.
 func TestDropPrivileges(t *testing.T) {
-	veth(t, "pa0", "pb0")
+	testenv.Veth(t, "pa0", "pb0")
 	self := filepath.Join(t.TempDir(), "capture.test")
 	b, err := os.ReadFile(os.Args[0])
 	if err != nil {
@@ -130,7 +130,7 @@ func TestDropPrivileges(t *testing.T) {
 // TestWithoutLibpcap runs a capture where the library is not there: without a filter it works, and with one it says which
 // package is missing.
 func TestWithoutLibpcap(t *testing.T) {
-	veth(t, "ya0", "yb0")
+	testenv.Veth(t, "ya0", "yb0")
 	const child = "WIRELAKE_TEST_NO_LIBPCAP"
 	if os.Getenv(child) != "" {
 		c := smallRing()

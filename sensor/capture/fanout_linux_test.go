@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"wirelake/testenv"
 )
 
 // conversation returns frames of a flow and their reverse, of which all must be in one lane.
@@ -81,7 +83,7 @@ func conversations() []conversation {
 
 // TestFanout sends conversations both ways, into the interface and out of it, and holds that each is in one lane.
 func TestFanout(t *testing.T) {
-	veth(t, "oa0", "ob0")
+	testenv.Veth(t, "oa0", "ob0")
 	const workers, flows = 4, 32
 	c := smallRing()
 	c.Workers = workers

@@ -8,13 +8,14 @@ import (
 
 	"wirelake/internal/packet"
 	"wirelake/internal/pcapfile"
+	"wirelake/testenv"
 )
 
 // tun makes an interface of the hardware type given, whose other end is the file: what is written to it, behind 2 bytes of
 // flags and 2 of the protocol, comes in.
 func tun(t testing.TB, name string, arphrd int) *os.File {
 	t.Helper()
-	needNetns(t)
+	testenv.NeedNamespace(t)
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatalf("/dev/net/tun: %v: this test needs the kernel's tun interfaces", err)
@@ -32,8 +33,7 @@ func tun(t testing.TB, name string, arphrd int) *os.File {
 	if err := unix.IoctlSetInt(fd, unix.TUNSETLINK, arphrd); err != nil {
 		t.Fatal("TUNSETLINK:", err)
 	}
-	quiet(t, name)
-	setUp(t, name)
+	testenv.LinkUp(t, name)
 	return f
 }
 
@@ -55,7 +55,7 @@ func TestLinkTypes(t *testing.T) {
 		for filter, n := range c.filters {
 			t.Run(c.name+" "+filter, func(t *testing.T) {
 				f := tun(t, c.name, c.arphrd)
-				w := newWitness(t, c.name, filter)
+				w := testenv.NewWitness(t, c.name, filter)
 				rec := newRecorder(t)
 				cfg := smallRing()
 				cfg.Filter, cfg.Workers = filter, 2
@@ -71,7 +71,7 @@ func TestLinkTypes(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				want := w.packets(n)
+				want := witnessed(t, w, n)
 				end()
 				var got []Record
 				for _, lane := range rec.names() {
@@ -85,7 +85,7 @@ func TestLinkTypes(t *testing.T) {
 					t.Errorf("%d packets, want %d", len(got), n)
 				}
 				wantSame(t, got, want)
-				if l := linkTypeOfFile(t, w.path); l != c.linkType {
+				if l := linkTypeOfFile(t, w.Path); l != c.linkType {
 					t.Errorf("tcpdump has link type %d, want %d", l, c.linkType)
 				}
 			})
