@@ -13,9 +13,11 @@ const (
 	// MaxValues is the most values one field keeps in one object. It is above what
 	// honest sessions hold, and keeps the search for duplicates short.
 	MaxValues = 1000
-	// MaxDocumentBytes bounds the text of one document. Past it values are
-	// dropped and Truncated says so.
-	MaxDocumentBytes = 1 << 20
+	// MaxDocumentBytes bounds the memory of one document, unless SetLimit says otherwise.
+	// Past it values are dropped and Truncated says so.
+	MaxDocumentBytes = 448 << 10
+
+	valueBytes, objectBytes = 40, 16 // besides the text
 )
 
 // ObjectID names an object of a list within one document; Root is the document itself.
@@ -45,7 +47,8 @@ type Document struct {
 	reg       *Registry
 	values    []Value
 	objects   []object // objects[0] is the document
-	bytes     int
+	bytes     int // of text
+	limit     int
 	sorted    bool
 	truncated bool
 }
@@ -54,8 +57,11 @@ type Document struct {
 // call must come before the registry is shared between goroutines.
 func (r *Registry) NewDocument() *Document {
 	r.Freeze()
-	return &Document{reg: r, objects: make([]object, 1, 4)}
+	return &Document{reg: r, objects: make([]object, 1, 4), limit: MaxDocumentBytes}
 }
+
+// SetLimit sets how many bytes of memory the document may take; it holds after Reset too.
+func (d *Document) SetLimit(bytes int) { d.limit = bytes }
 
 // Reset empties d and keeps its memory.
 func (d *Document) Reset() {
@@ -72,12 +78,12 @@ func (d *Document) Registry() *Registry { return d.reg }
 func (d *Document) Truncated() bool { return d.truncated }
 
 // Size returns about how many bytes of memory d holds.
-func (d *Document) Size() int { return d.bytes + cap(d.values)*40 + cap(d.objects)*16 }
+func (d *Document) Size() int { return d.bytes + cap(d.values)*valueBytes + cap(d.objects)*objectBytes }
 
 // NewObject appends an object to a list and returns its id. Parent is Root, or
 // the object that holds the list. It returns false when the document is full.
 func (d *Document) NewObject(list ListID, parent ObjectID) (ObjectID, bool) {
-	if len(d.objects) > MaxValues {
+	if len(d.objects) > MaxValues || d.full(objectBytes) {
 		d.truncated = true
 		return Root, false
 	}
@@ -234,11 +240,16 @@ func (d *Document) find(o ObjectID, f FieldID) *Value {
 }
 
 func (d *Document) pushLimited(v Value, count int) {
-	if count >= MaxValues || d.bytes+len(v.Str) > MaxDocumentBytes {
+	if count >= MaxValues || d.full(valueBytes+len(v.Str)) {
 		d.truncated = true
 		return
 	}
 	d.push(v)
+}
+
+// full reports whether n bytes more would be too many.
+func (d *Document) full(n int) bool {
+	return d.bytes+len(d.values)*valueBytes+len(d.objects)*objectBytes+n > d.limit
 }
 
 func (d *Document) push(v Value) {
