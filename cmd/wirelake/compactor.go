@@ -35,15 +35,17 @@ With --once it works off what is there, waits until Elasticsearch has it, and ex
 			if err != nil {
 				return err
 			}
-			c, err := a.newCompactor(store, dissect.New())
+			set := dissect.New()
+			c, err := a.newCompactor(store, set)
 			if err != nil {
 				return err
 			}
-			return c.Run(ctx, once)
+			return a.withRules(ctx, a.rules, func(ctx context.Context) error { return c.Run(ctx, once) })
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "work off what is there and exit")
 	addElasticFlag(cmd)
+	addRulesFlag(cmd)
 	return cmd
 }
 
@@ -72,7 +74,12 @@ func (a *app) compactorParts(store objstore.Store, set *dissect.Set) (compactor.
 	if err != nil {
 		return compactor.Parts{}, err
 	}
-	return compactor.Parts{Store: store, Set: set, Session: a.cfg.Session, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg}, nil
+	parts := compactor.Parts{Store: store, Set: set, Session: a.cfg.Session, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg}
+	t, err := a.tagger(set)
+	if t != nil {
+		parts.Rules = t
+	}
+	return parts, err
 }
 
 // elastic returns the one client of the settings, nil when no Elasticsearch is configured.

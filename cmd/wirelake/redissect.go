@@ -51,6 +51,7 @@ compactor may run at the same time.`,
 	f.StringVar(&o.from, "from", "", "first day of the sessions, YYYY-MM-DD (default: the oldest)")
 	f.StringVar(&o.to, "to", "", "last day of the sessions, YYYY-MM-DD (default: the newest)")
 	f.StringVar(&o.expression, "expression", "", "only sessions that match it (default: all)")
+	addRulesFlag(cmd)
 	f.BoolVar(&o.restart, "restart", false, "begin anew where an earlier run with these options was interrupted")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	addElasticFlag(cmd)
@@ -69,6 +70,9 @@ func (a *app) redissect(ctx context.Context, o redissectOptions) error {
 	}
 	parts, err := a.compactorParts(store, set)
 	if err != nil {
+		return err
+	}
+	if err := a.rules.Load(ctx); err != nil {
 		return err
 	}
 	told := time.Now()

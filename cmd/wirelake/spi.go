@@ -39,6 +39,7 @@ unless --reference=false; they lack the positions of packets.`,
 			return a.spi(cmd.Context(), args, o)
 		},
 	}
+	addRulesFlag(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.discard, "discard", false, "build all documents and print nothing, to measure")
 	f.BoolVar(&o.lines, "jsonl", false, "print one document a line")
@@ -56,10 +57,20 @@ func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	if err != nil {
 		return err
 	}
+	tagger, err := a.tagger(set)
+	if err != nil {
+		return err
+	}
+	if err := tagger.Load(ctx); err != nil {
+		return err
+	}
 	w := bufio.NewWriterSize(a.stdout, 1<<16)
 	p := &spiPrinter{w: w, o: o}
 	p.begin()
-	parts := spiParts{set: set, geo: geo, out: p}
+	parts := spiParts{set: set, geo: geo, out: func(s *session.Session) {
+		tagger.Apply(s.Doc)
+		p.session(s)
+	}}
 	var errs []error
 	for _, name := range files {
 		cfg := a.cfg.Session
@@ -83,7 +94,7 @@ func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 type spiParts struct {
 	set *dissect.Set
 	geo session.Lookup
-	out *spiPrinter
+	out func(*session.Session)
 }
 
 func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, parts spiParts) (err error) {
@@ -153,7 +164,7 @@ type spiLane struct {
 func newSPILane(cfg session.Config, linkType uint32, parts spiParts) *spiLane {
 	return &spiLane{
 		decoder: packet.NewDecoder(linkType, packet.Options{}),
-		builder: session.New(parts.set, cfg, parts.geo, parts.out.session),
+		builder: session.New(parts.set, cfg, parts.geo, parts.out),
 	}
 }
 

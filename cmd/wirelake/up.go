@@ -36,6 +36,7 @@ Without Elasticsearch, the default, searches are answered from Parquet.`,
 	cmd.Flags().StringSliceVar(&imports, "import", nil, "capture files or folders to import first")
 	addListenFlag(cmd)
 	addElasticFlag(cmd)
+	addRulesFlag(cmd)
 	return cmd
 }
 
@@ -75,7 +76,7 @@ func (a *app) up(ctx context.Context, imports []string) error {
 			}
 			return nil
 		})
-		return c.Run(ctx, false)
+		return a.withRules(ctx, a.rules, func(ctx context.Context) error { return c.Run(ctx, false) })
 	})
 	return group.Wait()
 }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"wirelake/internal/dissect"
+	"wirelake/internal/rules"
+	"wirelake/internal/session"
+	"wirelake/internal/spi"
+)
+
+// addRulesFlag adds the flag that names the rules file.
+func addRulesFlag(cmd *cobra.Command) {
+	cmd.Flags().String("rules", "", "YAML file with the rules and indicator lists that tag sessions (default: none)")
+	bindFlag(cmd.Flags(), "rules", "rules.file")
+}
+
+// tagger returns the one Tagger of the settings, with its rules and without its lists; nil without a rules file.
+func (a *app) tagger(set *dissect.Set) (*rules.Tagger, error) {
+	if a.rules != nil || a.cfg.Rules.File == "" {
+		return a.rules, nil
+	}
+	t, err := rules.Open(a.cfg.Rules, rules.Parts{Registry: set.Registry(), Log: a.log, Metrics: a.reg, UserAgent: "wirelake/" + a.build.Version})
+	var bad *rules.Error
+	if errors.As(err, &bad) {
+		return nil, usageErrorf("rules:\n%w", bad)
+	}
+	if err != nil {
+		return nil, usageErrorf("rules: %w", err)
+	}
+	a.rules = t
+	return t, nil
+}
+
+// withRules does work while the rules are followed: they are read again at SIGHUP and when the file
+// changes. Work begins when each list was loaded, or could not be.
+func (a *app) withRules(ctx context.Context, t *rules.Tagger, work func(context.Context) error) error {
+	if t == nil {
+		return work(ctx) // SIGHUP keeps its meaning, which is to end the process
+	}
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
+	following, stop := context.WithCancel(ctx)
+	reload, ready, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() { done <- t.Run(following, reload, func() { close(ready) }) }()
+	go func() {
+		for {
+			select {
+			case <-hups:
+			case <-following.Done():
+				return
+			}
+			select {
+			case reload <- struct{}{}:
+			case <-following.Done():
+				return
+			}
+		}
+	}()
+	var err error
+	select {
+	case <-ready:
+		err = work(ctx)
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	stop()
+	return errors.Join(err, <-done)
+}
+
+func newRulesCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "Check and try files of rules and indicator lists",
+		Long: `rules checks the files with which compactor, up, spi and redissect tag sessions, and
+tries them on captures. docs/rules.md describes the files.`,
+		Example: `  wirelake rules check rules.yaml
+  wirelake rules test rules.yaml capture.pcap`,
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(newRulesCheckCommand(a), newRulesTestCommand(a))
+	return cmd
+}
+
+func newRulesCheckCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Print what would be loaded of a rules file, or what is wrong with it",
+		Long: `check reads a rules file and loads its lists, from files and URLs, as compactor and up
+do. It prints the rules and the lists with their entries and bad lines. What is wrong
+is told with its line, and the exit code is then 2.
+
+A rule is *pruned* when it is evaluated only for sessions that have a value it asks
+for; the others are evaluated for each session.`,
+		Example: `  wirelake rules check rules.yaml`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.cfg.Rules.File = args[0]
+			t, err := a.tagger(dissect.New())
+			if err != nil {
+				return err
+			}
+			err = t.Load(cmd.Context())
+			if printed := writeRules(a.stdout, t); printed != nil {
+				return printed
+			}
+			if err != nil && cmd.Context().Err() == nil {
+				return usageErrorf("%w", err)
+			}
+			return err
+		},
+	}
+}
+
+// writeRules prints the rules and lists of a Tagger.
+func writeRules(w io.Writer, t *rules.Tagger) error {
+	all, pruned := t.Rules()
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(all) > 0 {
+		fmt.Fprintln(tw, "LINE\tRULE\tTAGS\tEXPRESSION")
+		for _, r := range all {
+			fmt.Fprintf(tw, "%d\t%s\t%s\t%s\n", r.Line, r.Name, strings.Join(r.Tags, ","), r.Expr)
+		}
+		fmt.Fprintln(tw)
+	}
+	lists := t.Lists()
+	if len(lists) > 0 {
+		fmt.Fprintln(tw, "LINE\tLIST\tTAGS\tENTRIES\tMEMORY\tBAD LINES\tFROM")
+		for _, l := range lists {
+			entries, size, bad := "-", "-", "-"
+			if l.List != nil {
+				entries, size, bad = fmt.Sprint(l.List.Entries), sizeText(uint64(l.List.MemoryBytes())), fmt.Sprint(l.List.Bad) //nolint:gosec // not negative
+				if l.List.Bad > 0 {
+					bad += fmt.Sprintf(" (line %d: %s)", l.List.First.Line, l.List.First.Reason)
+				}
+			}
+			fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Source.Line, l.Source.Name, strings.Join(l.Source.Tags, ","), entries, size, bad, l.Source.Where())
+		}
+		fmt.Fprintln(tw)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d rules, %d of them pruned; %d lists\n", len(all), pruned, len(lists))
+	return err
+}
+
+func newRulesTestCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test FILE CAPTURE...",
+		Short: "Print how many sessions of captures each rule and list tags",
+		Long: `test dissects captures as spi does, tags their sessions by the rules file, and prints
+how many each rule and each list tagged. Nothing is stored.`,
+		Example: `  wirelake rules test rules.yaml capture.pcapng.gz`,
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.cfg.Rules.File = args[0]
+			return a.testRules(cmd.Context(), args[1:])
+		},
+	}
+}
+
+func (a *app) testRules(ctx context.Context, captures []string) error {
+	set := dissect.New()
+	t, err := a.tagger(set)
+	if err != nil {
+		return err
+	}
+	if err := t.Load(ctx); err != nil {
+		return err
+	}
+	geo, err := a.openGeo()
+	if err != nil {
+		return err
+	}
+	count := matchCounter{by: map[[2]string]int{}}
+	parts := spiParts{set: set, geo: geo, out: func(s *session.Session) {
+		t.Apply(s.Doc)
+		count.session(s.Doc)
+	}}
+	var errs []error
+	for _, name := range captures {
+		cfg := a.cfg.Session
+		cfg.File = name
+		if err := a.spiFile(ctx, cfg, name, parts); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, count.write(a.stdout, t))...)
+}
+
+// matchCounter counts sessions by rule and by list.
+type matchCounter struct {
+	sessions int
+	by       map[[2]string]int // "rule" or "list", and its name
+}
+
+func (c *matchCounter) session(d *spi.Document) {
+	c.sessions++
+	for v := range d.Each(spi.RuleName) {
+		c.by[[2]string{"rule", v.Str}]++
+	}
+	for v := range d.Each(spi.IndicatorList) {
+		c.by[[2]string{"list", v.Str}]++
+	}
+}
+
+func (c *matchCounter) write(w io.Writer, t *rules.Tagger) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "SESSIONS\t\tNAME\tTAGS")
+	for _, l := range t.Lists() {
+		fmt.Fprintf(tw, "%d\tlist\t%s\t%s\n", c.by[[2]string{"list", l.Source.Name}], l.Source.Name, strings.Join(l.Source.Tags, ","))
+	}
+	all, _ := t.Rules()
+	for _, r := range all {
+		fmt.Fprintf(tw, "%d\trule\t%s\t%s\n", c.by[[2]string{"rule", r.Name}], r.Name, strings.Join(r.Tags, ","))
+	}
+	fmt.Fprintf(tw, "%d\tof all\t\t\n", c.sessions)
+	return tw.Flush()
+}
