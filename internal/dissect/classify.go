@@ -170,8 +170,6 @@ func lengthLE32(_ *Session, _ Dir, b []byte) bool {
 	return n >= 16 && n <= maxFirstMessage
 }
 
-func lengthBE16(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b)) >= 8 }
-
 func mysqlGreeting(_ *Session, _ Dir, b []byte) bool {
 	size := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
 	return size >= 12 && size < 1024 && b[5] >= '0' && b[5] <= '9'

@@ -59,6 +59,8 @@ type Builder struct {
 	expected   dissect.Expected // what sessions told of others
 	decoder    *packet.Decoder  // of datagrams put together of fragments
 	whole      packet.Packet
+	exchanges  map[exchangeID]exchange // of DHCP, see joinExchange
+	joined     packet.Packet
 }
 
 // New returns a Builder that calls emit for each finished document. geo may be
@@ -95,6 +97,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	}
 	if b.cfg.Reference {
 		b.look()
+		p = b.joinExchange(p)
 	}
 	b.lane, b.newest = max(b.lane, p.TimeNanos), p.TimeNanos
 	f := b.latest

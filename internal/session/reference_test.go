@@ -1,0 +1,37 @@
+package session
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestJoinExchange holds that the reference's documents tell a DHCP exchange as one session.
+func TestJoinExchange(t *testing.T) {
+	message := func(op, client byte, typ byte) string {
+		return string([]byte{op, 1, 6, 0, 1, 2, 3, 4}) + strings.Repeat("\x00", 20) + string([]byte{2, 0, 0, 0, 0, client}) +
+			strings.Repeat("\x00", 202) + "\x63\x82\x53\x63\x35\x01" + string([]byte{typ, 0xff}) + strings.Repeat("\x00", 60)
+	}
+	const broadcast, server, given = 0xffff, 1, 9
+	frames := []frame{
+		udpFrame(1*sec, 0, broadcast, 68, 67, message(1, 7, 1)),
+		udpFrame(2*sec, server, given, 67, 68, message(2, 7, 2)),
+		udpFrame(3*sec, 0, broadcast, 68, 67, message(1, 7, 3)),
+		udpFrame(4*sec, server, given, 67, 68, message(2, 7, 5)),
+		udpFrame(5*sec, server, given+1, 67, 68, message(2, 8, 5)), // of another client
+	}
+	for _, c := range []struct {
+		reference bool
+		want      int
+	}{{false, 3}, {true, 2}} {
+		cfg := DefaultConfig()
+		cfg.Reference = c.reference
+		b, docs := collect(t, cfg)
+		for i, p := range decodeFrames(t, frames) {
+			b.Packet(&p, Position{Chunk: 1, Length: 1, Offset: uint64(i)})
+		}
+		b.Flush()
+		if len(docs) != c.want {
+			t.Errorf("reference %v: got %d sessions, want %d", c.reference, len(docs), c.want)
+		}
+	}
+}
