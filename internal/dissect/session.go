@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"wirelake/internal/keylog"
 	"wirelake/internal/spi"
 )
 
@@ -31,11 +32,12 @@ type Session struct {
 	Src, Dst   netip.Addr // of the side that began, and of the other; invalid without IP
 	SrcPort    uint16     // 0 without ports
 	DstPort    uint16
-	IPProtocol uint8     // 0 without IP
-	First, Now int64     // time of the session's first and of the current packet, ns since 1970
-	Number     uint32    // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
-	Reference  bool      // documents are to be those of the reference, where ours tell more
-	Expected   *Expected // of the lane; nil: sessions are not linked
+	IPProtocol uint8       // 0 without IP
+	First, Now int64       // time of the session's first and of the current packet, ns since 1970
+	Number     uint32      // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
+	Reference  bool        // documents are to be those of the reference, where ours tell more
+	Expected   *Expected   // of the lane; nil: sessions are not linked
+	Keys       *keylog.Log // what TLS is decrypted with, nil: nothing
 
 	set         *Set
 	limits      Limits
@@ -49,6 +51,7 @@ type Session struct {
 	head        [2]head
 	next        string // protocol to hand over to
 	handover    bool
+	nesting     int          // streams that this one lies within
 	expectation *expectation // by which another session told of this one
 }
 

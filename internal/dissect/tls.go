@@ -11,9 +11,11 @@ import (
 
 // tls reads the handshake of SSL 3.0 and TLS 1.0 to 1.3 as far as it is in the
 // clear (RFC 6101, 2246, 5246, 8446): server name, versions, cipher suite,
-// session ids, ALPN, the fingerprints JA3, JA3S and JA4, and certificates.
+// session ids, ALPN, the fingerprints JA3, JA3S and JA4, and certificates. With
+// the session's secrets it goes on with what is encrypted (tlsdecrypt.go).
 type tls struct {
 	version, cipher, alpn, serverName, host spi.FieldID
+	nextProtocol                            spi.FieldID
 	srcSessionID, dstSessionID              spi.FieldID
 	ja3, ja3String, ja3s, ja3sString        spi.FieldID
 	ja4, ja4Raw                             spi.FieldID
@@ -25,10 +27,17 @@ const (
 	maxTLSRecord       = 1<<14 + 2048 // RFC 5246 section 6.2.3
 	maxTLSHandshake    = 256 << 10    // of one message: chains of certificates are shorter
 	tlsChangeCipher    = 20
+	tlsAlert           = 21
 	tlsHandshake       = 22
+	tlsData            = 23
+	tlsHeartbeat       = 24
 	tlsClientHello     = 1
 	tlsServerHello     = 2
+	tlsEndOfEarlyData  = 5
+	tlsEncryptedExts   = 8
 	tlsCertificate     = 11
+	tlsFinished        = 20
+	tlsKeyUpdate       = 24
 	tlsHandshakeHeader = 4
 	tlsRandom          = 32
 )
@@ -42,6 +51,7 @@ func newTLSFields(r *spi.Registry) *tls {
 		cipher:       field("tls.cipher", spi.UpTerm, false, false, "tls.cipher", "Cipher", "cipher suite chosen"),
 		alpn:         field("tls.client.supported_protocols", spi.Term, false, false, "tls.alpn", "ALPN", "application protocols the client offers"),
 		serverName:   field("tls.client.server_name", spi.LoTerm, true, true, "host.tls", "Server name", "server name (SNI) the client asks for"),
+		nextProtocol: field("tls.next_protocol", spi.Term, false, false, "tls.next-protocol", "Next protocol", "application protocol the server chose"),
 		host:         declareHTTPHost(r),
 		srcSessionID: field("tls.srcSessionId", spi.LoTerm, false, false, "tls.sessionid.src", "Src session id", "session id of the client, hex"),
 		dstSessionID: field("tls.dstSessionId", spi.LoTerm, false, false, "tls.sessionid.dst", "Dst session id", "session id of the server, hex"),
@@ -77,30 +87,70 @@ func newTLS(r *spi.Registry) Protocol {
 type tlsParser struct {
 	*tls
 	Base
-	pending [2][]byte // start of a handshake message whose rest is in records to come
+	pending [2][]byte      // start of a handshake message whose rest is in records to come
+	decrypt *tlsDecryption // nil without keys
 }
 
-// Parse implements Parser. It reads records until the direction turns to what is encrypted.
+// Parse implements Parser. Without keys it reads records until the direction
+// turns to what is encrypted.
 func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for len(b)-n >= tlsRecordHeader {
 		kind, size := b[n], int(binary.BigEndian.Uint16(b[n+3:]))
-		if kind != tlsHandshake || b[n+1] != 3 || size > maxTLSRecord {
+		if kind != tlsHandshake && p.decrypt == nil || kind < tlsChangeCipher || kind > tlsHeartbeat || b[n+1] != 3 || size > maxTLSRecord {
 			return n, DirDone // ChangeCipherSpec, data, an alert, or no TLS at all
 		}
 		if len(b)-n < tlsRecordHeader+size {
 			break
 		}
-		if st := p.record(s, dir, b[n+tlsRecordHeader:n+tlsRecordHeader+size]); st != More {
+		record := b[n : n+tlsRecordHeader+size]
+		n += len(record)
+		if st := p.record(s, dir, record); st != More {
 			return n, st
 		}
-		n += tlsRecordHeader + size
 	}
 	return n, More
 }
 
-// record reads the handshake messages of one record; a message may span several.
-func (p *tlsParser) record(s *Session, dir Dir, b []byte) Status {
+// record reads a record, header included.
+func (p *tlsParser) record(s *Session, dir Dir, record []byte) Status {
+	kind, header, body := record[0], record[:tlsRecordHeader], record[tlsRecordHeader:]
+	d := p.decrypt
+	switch {
+	case d != nil && d.known && kind == tlsChangeCipher:
+		d.changed(dir)
+		return More
+	case d != nil && d.known && (d.v13 || d.keys[dir].aead != nil):
+		plain, inner, ok := d.open(dir, kind, header, body)
+		if !ok {
+			if d.failures[dir]++; d.failures[dir] > tlsMaxFailures {
+				return p.Gap(s, dir, 0)
+			}
+			return More
+		}
+		switch inner {
+		case tlsHandshake:
+			return p.messages(s, dir, plain)
+		case tlsData:
+			if len(plain) > 0 && !d.tunnel(s).stream(s, dir, plain) {
+				s.AddTag("dissector-limit:tls")
+				return Done
+			}
+		}
+		return More
+	case kind == tlsHandshake && (d == nil || dir == Server || len(d.waiting) == 0):
+		return p.messages(s, dir, body)
+	case d != nil && d.known: // an alert in clear
+		return More
+	case d != nil && d.hello && dir == Client && len(d.waiting)+len(record) <= tlsMaxWaiting && s.Hold(len(record)):
+		d.waiting = append(d.waiting, record...)
+		return More
+	}
+	return DirDone
+}
+
+// messages reads the handshake messages of one record; a message may span several.
+func (p *tlsParser) messages(s *Session, dir Dir, b []byte) Status {
 	held := len(p.pending[dir])
 	if held > 0 {
 		p.pending[dir] = append(p.pending[dir], b...)
@@ -129,13 +179,91 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 	case tlsClientHello:
 		if h, ok := parseClientHello(b); ok {
 			p.clientHello(s, &h, 't')
+			p.seek(s, &h)
 		}
 	case tlsServerHello:
-		p.serverHello(s, b)
+		if h, ok := p.serverHello(s, b); ok && p.decrypt != nil {
+			p.keysOf(s, &h)
+		}
+	case tlsEncryptedExts:
+		if p.decrypt != nil { // seen only decrypted
+			for e := range tlsExtensions(b) {
+				if e.kind == extALPN {
+					p.chosen(s, tlsProtocols(e.data))
+				}
+			}
+		}
 	case tlsCertificate:
-		if dir == Server || !s.Reference { // the reference leaves certificates of clients out
+		if dir == Client && s.Reference {
+			return // the reference leaves certificates of clients out
+		}
+		if p.decrypt != nil && p.decrypt.v13 {
+			p.certificate.chain13(s, b)
+		} else {
 			p.certificate.chain(s, b)
 		}
+	}
+	if p.decrypt != nil {
+		p.decrypt.message(dir, kind)
+	}
+}
+
+// seek begins to decrypt, when there may be keys.
+func (p *tlsParser) seek(s *Session, h *clientHello) {
+	if s.Keys == nil {
+		return
+	}
+	if p.decrypt == nil {
+		p.decrypt = &tlsDecryption{log: s.Keys}
+	}
+	p.decrypt.clientHello(h)
+}
+
+// keysOf goes on to decrypt what follows the ServerHello, and what came too early, or
+// ends it when there are no keys.
+func (p *tlsParser) keysOf(s *Session, h *serverHello) {
+	d := p.decrypt
+	if len(h.alpn) > 0 {
+		d.alpn = h.alpn[0]
+	}
+	waiting := d.waiting
+	if !d.serverHello(h) {
+		p.decrypt = nil
+	} else if !d.known {
+		return // after a retry the same client goes on
+	}
+	s.Hold(-len(waiting))
+	d.waiting = nil
+	for p.decrypt != nil && len(waiting) > 0 {
+		size := tlsRecordHeader + int(binary.BigEndian.Uint16(waiting[3:]))
+		p.record(s, Client, waiting[:size])
+		waiting = waiting[size:]
+	}
+}
+
+// chosen notes the protocol that the server chose, in an encrypted extension.
+func (p *tlsParser) chosen(s *Session, names []string) {
+	if len(names) > 0 {
+		p.decrypt.alpn = names[0]
+		s.Doc.AddString(p.nextProtocol, names[0])
+	}
+}
+
+// Gap implements Parser: records behind a gap cannot be found again.
+func (p *tlsParser) Gap(s *Session, dir Dir, _ int) Status {
+	if p.decrypt == nil || !p.decrypt.known {
+		return Done
+	}
+	if p.decrypt.plain != nil {
+		p.decrypt.plain.gap(s, dir)
+	}
+	return DirDone
+}
+
+// End implements Parser.
+func (p *tlsParser) End(s *Session, final bool) {
+	if p.decrypt != nil && p.decrypt.plain != nil {
+		p.decrypt.plain.end(s, final)
 	}
 }
 
@@ -172,46 +300,68 @@ func md5Hex(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// serverHello reads a ServerHello (RFC 8446 section 4.1.3) and files its JA3S.
-func (t *tls) serverHello(s *Session, b []byte) {
+// serverHello is a ServerHello (RFC 8446 section 4.1.3).
+type serverHello struct {
+	random  []byte
+	version uint16 // as it stands in the message
+	chosen  uint16 // and in supported_versions
+	cipher  uint16
+	alpn    []string
+	retry   bool // a HelloRetryRequest
+}
+
+// tlsRetryRandom is the random of a HelloRetryRequest (RFC 8446 section 4.1.3).
+const tlsRetryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
+
+// serverHello files what a ServerHello tells, and its JA3S.
+func (t *tls) serverHello(s *Session, b []byte) (h serverHello, ok bool) {
 	r := tlsReader{b: b}
-	version := uint16(r.uint16()) //nolint:gosec // two bytes
-	r.take(tlsRandom)
+	h.version = uint16(r.uint16()) //nolint:gosec // two bytes
+	h.chosen = h.version
+	h.random = r.take(tlsRandom)
+	h.retry = string(h.random) == tlsRetryRandom
 	// Drafts of TLS 1.3 before 22 had neither session id nor compression.
-	old := version>>8 == 0x7f && version&0xff < 22
+	old := h.version>>8 == 0x7f && h.version&0xff < 22
 	var id []byte
 	if !old {
 		id = r.vector8()
 	}
-	cipher := uint16(r.uint16()) //nolint:gosec // two bytes
+	h.cipher = uint16(r.uint16()) //nolint:gosec // two bytes
 	if !old {
 		r.take(1) // compression
 	}
 	if r.bad {
-		return
+		return h, false
 	}
-	text := append(strconv.AppendUint(nil, uint64(version), 10), ',')
-	text = append(strconv.AppendUint(text, uint64(cipher), 10), ',')
-	chosen, first := version, true
+	text := append(strconv.AppendUint(nil, uint64(h.version), 10), ',')
+	text = append(strconv.AppendUint(text, uint64(h.cipher), 10), ',')
+	first := true
 	for e := range tlsExtensions(r.b) {
 		if !first {
 			text = append(text, '-')
 		}
 		first = false
 		text = strconv.AppendUint(text, uint64(e.kind), 10)
-		if e.kind == extSupportedVersions && len(e.data) == 2 {
-			chosen = binary.BigEndian.Uint16(e.data)
+		switch {
+		case e.kind == extSupportedVersions && len(e.data) == 2:
+			h.chosen = binary.BigEndian.Uint16(e.data)
+		case e.kind == extALPN:
+			h.alpn = tlsProtocols(e.data)
 		}
 	}
 	doc := s.Doc
 	// Drafts of TLS 1.3 put their version here, and JA3S takes what stands in the hello.
-	doc.AddString(t.version, tlsVersionName(chosen))
-	doc.AddString(t.cipher, tlsCipherName(cipher))
+	doc.AddString(t.version, tlsVersionName(h.chosen))
+	doc.AddString(t.cipher, tlsCipherName(h.cipher))
 	if len(id) > 0 {
 		doc.AddString(t.dstSessionID, hex.EncodeToString(id))
 	}
+	for _, name := range h.alpn {
+		doc.AddString(t.nextProtocol, name)
+	}
 	doc.AddString(t.ja3sString, string(text))
 	doc.AddString(t.ja3s, md5Hex(string(text)))
+	return h, true
 }
 
 // tlsVersionName names a protocol version; drafts of TLS 1.3 by their number (RFC 8446 section 4.2.1).

@@ -67,6 +67,22 @@ func (c *certFields) chain(s *Session, b []byte) {
 	}
 }
 
+// chain13 reads a Certificate message of TLS 1.3 (RFC 8446 section 4.4.2), whose
+// certificates have extensions each.
+func (c *certFields) chain13(s *Session, b []byte) {
+	in := tlsReader{b: b}
+	in.vector8() // request context
+	list := tlsReader{b: in.take(in.uint24())}
+	for range maxCertificates {
+		der := list.take(list.uint24())
+		if len(der) == 0 {
+			return
+		}
+		c.add(s, der)
+		list.vector16()
+	}
+}
+
 // certName is the parts of a distinguished name that are filed.
 type certName struct{ cn, on, ou []string }
 

@@ -19,6 +19,7 @@ const (
 	extECPointFormats      = 11
 	extSignatureAlgorithms = 13
 	extALPN                = 16
+	extEarlyData           = 42
 	extSupportedVersions   = 43
 	extECH                 = 0xfe0d
 )
@@ -39,6 +40,7 @@ type clientHello struct {
 	serverName string
 	hasSNI     bool
 	ech        bool
+	early      bool // early data follows
 }
 
 // tlsReader cuts fields off the front of b; after a field that is not there it is bad.
@@ -158,16 +160,25 @@ func (h *clientHello) finish(r *tlsReader) bool {
 		case extSupportedVersions:
 			h.versions = uint16s(x.vector8())
 		case extALPN:
-			for list := (tlsReader{b: x.vector16()}); len(list.b) > 0 && !list.bad; {
-				if name := list.vector8(); len(name) > 0 {
-					h.alpn = append(h.alpn, string(name))
-				}
-			}
+			h.alpn = append(h.alpn, tlsProtocols(e.data)...)
+		case extEarlyData:
+			h.early = true
 		case extECH:
 			h.ech = true
 		}
 	}
 	return true
+}
+
+// tlsProtocols reads the list of an ALPN extension (RFC 7301 section 3.1).
+func tlsProtocols(b []byte) (names []string) {
+	r := tlsReader{b: b}
+	for list := (tlsReader{b: r.vector16()}); len(list.b) > 0 && !list.bad; {
+		if name := list.vector8(); len(name) > 0 {
+			names = append(names, string(name))
+		}
+	}
+	return names
 }
 
 // ja3 returns the text that JA3 is the MD5 of

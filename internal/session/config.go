@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"wirelake/internal/config"
+	"wirelake/internal/keylog"
 )
 
 // Config says when sessions end and what they may cost. Start from DefaultConfig.
 type Config struct {
-	Lane   string // ordered stream the packets belong to; part of the session ids
-	Sensor string // document field node; "" leaves it out
-	File   string // path of the imported capture; "" leaves it out
+	Lane   string      // ordered stream the packets belong to; part of the session ids
+	Sensor string      // document field node; "" leaves it out
+	File   string      // path of the imported capture; "" leaves it out
+	Keys   *keylog.Log // what TLS is decrypted with; nil decrypts nothing. From the files of KeyLog
 
 	TCPIdle     time.Duration `koanf:"tcp_idle" help:"a TCP session ends after so long without a packet"`
 	UDPIdle     time.Duration `koanf:"udp_idle" help:"the same for UDP"`
@@ -32,6 +34,9 @@ type Config struct {
 	ReassemblyBytes config.Size `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
 	BufferBytes     config.Size `koanf:"buffer_bytes" help:"bytes that the dissectors of one session may hold back"`
 	MemoryBytes     config.Size `koanf:"memory_bytes" help:"for all open sessions of a lane; past it those idle longest are saved early"`
+
+	// KeyLog is read by who makes the configuration, into Keys.
+	KeyLog []string `koanf:"keylog" help:"key log files (SSLKEYLOGFILE): TLS 1.2 and 1.3 of the sessions they name is decrypted"`
 
 	// Reference writes documents as Arkime 6.7.1 does where we differ on purpose:
 	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN, and the outer MAC

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"wirelake/internal/keylog"
+)
+
+// addKeyLogFlag adds the flag that names key logs.
+func addKeyLogFlag(cmd *cobra.Command) {
+	cmd.Flags().StringSlice("keylog", nil, "key log file (SSLKEYLOGFILE) to decrypt TLS 1.2 and 1.3 with; may be given several times")
+	bindFlag(cmd.Flags(), "keylog", "session.keylog")
+}
+
+// openKeyLog reads the key logs of the settings. It returns nil when there are none.
+func (a *app) openKeyLog() (*keylog.Log, error) {
+	if len(a.cfg.Session.KeyLog) == 0 {
+		return nil, nil
+	}
+	l, err := keylog.Open(a.cfg.Session.KeyLog...)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("key log read", "files", len(a.cfg.Session.KeyLog), "connections", l.Connections(), "bad_lines", l.Bad())
+	return l, nil
+}
