@@ -25,6 +25,10 @@ It may be killed at any time and started elsewhere: it goes on at its checkpoint
 with no session twice and none missing. One compactor works on a store at a time;
 a second one waits until the first is gone.
 
+With --keylog, what programs wrote where SSLKEYLOGFILE told them to, TLS is
+decrypted and its plaintext dissected like a session in clear. The files are
+followed as they grow.
+
 With --once it works off what is there, waits until Elasticsearch has it, and exits.`,
 		Example: `  wirelake compactor --store file:///var/lib/wirelake --once
   wirelake compactor --store s3://archive --elasticsearch http://127.0.0.1:9200`,
@@ -46,6 +50,7 @@ With --once it works off what is there, waits until Elasticsearch has it, and ex
 	cmd.Flags().BoolVar(&once, "once", false, "work off what is there and exit")
 	addElasticFlag(cmd)
 	addRulesFlag(cmd)
+	addKeyLogFlag(cmd)
 	return cmd
 }
 
@@ -74,7 +79,11 @@ func (a *app) compactorParts(store objstore.Store, set *dissect.Set) (compactor.
 	if err != nil {
 		return compactor.Parts{}, err
 	}
-	parts := compactor.Parts{Store: store, Set: set, Session: a.cfg.Session, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg}
+	cfg := a.cfg.Session
+	if cfg.Keys, err = a.openKeyLog(); err != nil {
+		return compactor.Parts{}, err
+	}
+	parts := compactor.Parts{Store: store, Set: set, Session: cfg, Geo: geo, Elastic: es, Log: a.log, Metrics: a.reg}
 	t, err := a.tagger(set)
 	if t != nil {
 		parts.Rules = t

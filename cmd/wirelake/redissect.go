@@ -55,6 +55,7 @@ compactor may run at the same time.`,
 	f.BoolVar(&o.restart, "restart", false, "begin anew where an earlier run with these options was interrupted")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	addElasticFlag(cmd)
+	addKeyLogFlag(cmd)
 	return cmd
 }
 

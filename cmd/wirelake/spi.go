@@ -31,14 +31,19 @@ their sessions as JSON: an object with the array "sessions3", whose elements hav
 the document as "body". A file name of - reads standard input.
 
 Documents are those that the compactor stores, with the quirks of Arkime 6.7.1
-unless --reference=false; they lack the positions of packets.`,
+unless --reference=false; they lack the positions of packets.
+
+With --keylog, what programs wrote where SSLKEYLOGFILE told them to, TLS is
+decrypted and its plaintext dissected like a session in clear.`,
 		Example: `  wirelake spi capture.pcap | jq '.sessions3[].body["source.ip"]'
-  wirelake spi --jsonl big.pcapng.zst | grep example.org`,
+  wirelake spi --jsonl big.pcapng.zst | grep example.org
+  wirelake spi --keylog keys.log capture.pcap`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.spi(cmd.Context(), args, o)
 		},
 	}
+	addKeyLogFlag(cmd)
 	addRulesFlag(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.discard, "discard", false, "build all documents and print nothing, to measure")
@@ -54,6 +59,10 @@ type spiOptions struct{ discard, lines, reference bool }
 func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	set := dissect.New()
 	geo, err := a.openGeo()
+	if err != nil {
+		return err
+	}
+	keys, err := a.openKeyLog()
 	if err != nil {
 		return err
 	}
@@ -75,6 +84,7 @@ func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	for _, name := range files {
 		cfg := a.cfg.Session
 		cfg.Reference = o.reference
+		cfg.Keys = keys
 		cfg.File = name
 		if err := a.spiFile(ctx, cfg, name, parts); err != nil {
 			if ctx.Err() != nil {
