@@ -332,3 +332,50 @@ func TestGeneralFields(t *testing.T) {
 		t.Errorf("id %s: want %s and 26 characters", d.id, want)
 	}
 }
+
+// TestCaptureCut holds that packets cut by a sensor's rule count with their bytes on the wire, and that what is missing is told.
+func TestCaptureCut(t *testing.T) {
+	frames := talk(1_700_000_000*sec, 1, 2, 40000, 80, true, "GET /x HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nbody")
+	whole := run(t, frames)
+	set := dissect.New()
+	parse := func(d document) *spi.Document {
+		doc, _, err := set.Registry().ParseJSON([]byte(d.json))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	if parse(whole).Has(spi.CaptureCut) {
+		t.Error("a whole session has capture.cut")
+	}
+	d := packet.NewDecoder(1, packet.Options{})
+	b, docs := collect(t, DefaultConfig())
+	var p packet.Packet
+	cut := 0
+	for i, f := range frames {
+		d.Decode(f.data, f.nanos, len(f.data), &p)
+		if n := len(p.Payload); n > 0 {
+			cut += n
+			d.Decode(f.data[:len(f.data)-n:len(f.data)-n], f.nanos, len(f.data), &p)
+		}
+		b.Packet(&p, Position{Chunk: 1, Length: 1, Offset: uint64(i)})
+	}
+	b.Flush()
+	if len(docs) != 1 {
+		t.Fatalf("%d documents", len(docs))
+	}
+	want := parse(whole)
+	for _, got := range docs {
+		doc := parse(got)
+		for _, field := range []spi.FieldID{spi.NetworkBytes, spi.NetworkPackets, spi.SourceBytes, spi.DestinationBytes, spi.FlagsFIN} {
+			a, _ := doc.Int(field)
+			b, _ := want.Int(field)
+			if a != b {
+				t.Errorf("%s is %d, want %d", set.Registry().Field(field).Path, a, b)
+			}
+		}
+		if n, _ := doc.Int(spi.CaptureCut); n != int64(cut) {
+			t.Errorf("capture.cut is %d, want %d", n, cut)
+		}
+	}
+}

@@ -172,6 +172,9 @@ func writeCounts(w writer, f *flow, blind bool) {
 	w.int(spi.SourceBytes, int64(s.bytes[0]))
 	w.int(spi.DestinationBytes, int64(s.bytes[1]))
 	w.int(spi.NetworkBytes, int64(s.bytes[0]+s.bytes[1]))
+	if s.cut > 0 {
+		w.int(spi.CaptureCut, int64(s.cut)) //nolint:gosec // bytes of one session
+	}
 	w.int(spi.ClientBytes, int64(payload[0]))
 	w.int(spi.ServerBytes, int64(payload[1]))
 	w.int(spi.TotalDataBytes, int64(payload[0]+payload[1]))

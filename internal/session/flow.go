@@ -65,6 +65,7 @@ type flow struct {
 type segment struct {
 	packets  [2]uint32
 	bytes    [2]uint64
+	cut      uint64    // bytes on the wire that were not captured, or not kept
 	payload  [2]uint64 // except TCP, whose streams count
 	ttl      [2]set[uint8]
 	dscp     [2]uint64 // bit set of DSCP values
@@ -151,6 +152,9 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position) {
 	s := &f.seg
 	s.packets[dir]++
 	s.bytes[dir] += uint64(p.WireLen)
+	if p.WireLen > p.CapLen {
+		s.cut += uint64(p.WireLen - p.CapLen)
+	}
 	s.ranges = addPosition(s.ranges, pos)
 	if p.Comment != "" {
 		s.comments.add(p.Comment, maxComments)

@@ -76,6 +76,7 @@ const (
 	TCPSeqSource                       // tcpseq.src
 	TCPSeqDestination                  // tcpseq.dst
 	CaptureLoss                        // capture.loss
+	CaptureCut                         // capture.cut
 	ChunkKey                           // chunk.key
 	ChunkLinkType                      // chunk.linktype
 	ChunkOffset                        // chunk.offset
@@ -178,6 +179,7 @@ func coreFields() []Field {
 		{Path: "tcpseq.src", Type: Integer, Exprs: []string{"tcpseq.src"}, Group: "tcp", Name: "Src ISN", Help: "sequence number of the SYN"},
 		{Path: "tcpseq.dst", Type: Integer, Exprs: []string{"tcpseq.dst"}, Group: "tcp", Name: "Dst ISN", Help: "sequence number of the SYN-ACK"},
 		{Path: "capture.loss", Type: Integer, Exprs: []string{"capture.loss"}, Group: "general", Name: "Capture loss", Help: "packets that the sensor dropped while the session ran"},
+		{Path: "capture.cut", Type: Integer, Exprs: []string{"capture.cut"}, Group: "general", Name: "Capture cut", Help: "bytes of the session's packets that were not kept: cut by a rule of the sensor or by the snaplen"},
 		{Path: "chunk.key", Type: Term, Group: "chunk", Name: "Chunk", Help: "object key of a chunk that holds packets of the session"},
 		{Path: "chunk.linktype", Type: Integer, Group: "chunk", Name: "Link type", Help: "link type of the chunk's records"},
 		{Path: "chunk.offset", Type: Integer, Group: "chunk", Name: "Chunk offset", Help: "first byte in the object of the frames that hold the packets"},
