@@ -31,6 +31,19 @@ func CommunityID(k *Key, d Dir, icmpType, icmpCode uint8, seed uint16) string {
 			a, b, ap, bp = b, a, bp, ap
 		}
 	}
+	return communityID(k, a, b, ap, bp, ported, seed)
+}
+
+// CommunityIDOfPorts is CommunityID with the key's ports hashed whatever its protocol: zeros where it has none.
+// Some tools do so for ESP and AH.
+func CommunityIDOfPorts(k *Key, seed uint16) string {
+	if !k.IsIP() {
+		return ""
+	}
+	return communityID(k, &k.A, &k.B, k.PortA, k.PortB, true, seed)
+}
+
+func communityID(k *Key, a, b *[16]byte, ap, bp uint16, ported bool, seed uint16) string {
 	n := 16
 	if k.Kind == KindIPv4 {
 		n = 4

@@ -95,9 +95,10 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if b.replaying && b.skipReplayed(p, pos) {
 		return
 	}
+	dhcp := false
 	if b.cfg.Reference {
 		b.look()
-		p = b.joinExchange(p)
+		p, dhcp = b.joinExchange(p)
 	}
 	b.lane, b.newest = max(b.lane, p.TimeNanos), p.TimeNanos
 	f := b.latest
@@ -121,11 +122,18 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 		f.segStart = p.TimeNanos
 	}
 	f.last, f.newest = max(f.last, p.TimeNanos), p.TimeNanos
+	f.dhcp = f.dhcp || dhcp
 	dir := f.dir(p)
-	f.count(p, dir, pos)
+	byDatagram := b.cfg.Reference && p.Fragment // the reference does not count fragments
+	if !byDatagram {
+		f.count(p, dir, pos, b.cfg.Reference)
+	}
 	if !p.Fragment {
 		b.payload(f, p, dir)
 	} else if b.defragment(f, p) {
+		if byDatagram {
+			f.count(&b.whole, dir, pos, true)
+		}
 		b.payload(f, &b.whole, dir)
 	}
 	if int(f.seg.packets[0]+f.seg.packets[1]) >= b.cfg.SegmentPackets {

@@ -83,7 +83,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 		for set := f.seg.dscp[dir] &^ 1; set != 0; set &= set - 1 { // 0 is the default, and not listed
 			w.int(fields.dscp, int64(bits.TrailingZeros64(set)))
 		}
-		if n := f.payload8n[dir]; n > 0 && !blind {
+		if n := f.payload8n[dir]; n > 0 && !blind && !f.dhcp {
 			w.str(fields.payload8, hex.EncodeToString(f.payload8[dir][:n]))
 		}
 	}
@@ -191,7 +191,11 @@ func (b *Builder) writeEnds(w writer, f *flow) {
 	w.int(spi.SourcePort, int64(src.Port()))
 	w.str(spi.DestinationIP, addrText(dst.Addr()))
 	w.int(spi.DestinationPort, int64(dst.Port()))
-	if f.mark == packet.MarkNone && f.hasCommunityID() {
+	switch {
+	case f.mark != packet.MarkNone || !f.hasCommunityID() || f.dhcp:
+	case f.kind == kindESP && b.cfg.Reference:
+		w.str(spi.CommunityID, packet.CommunityIDOfPorts(&f.key, 0))
+	default:
 		w.str(spi.CommunityID, packet.CommunityID(&f.key, f.client, f.icmp[0], f.icmp[1], 0))
 	}
 	if b.geo == nil {

@@ -49,6 +49,7 @@ type flow struct {
 	vnis      set[uint32]
 	tunnels   packet.Tunnels
 	mark      packet.Mark
+	dhcp      bool     // the reference's session of a DHCP exchange, see joinExchange
 	icmp      [2]uint8 // type and code of the first packet, for the community id
 	payload8  [2][8]byte
 	payload8n [2]uint8
@@ -147,8 +148,8 @@ func (f *flow) resetSegment() {
 	}
 }
 
-// count adds a packet to what is counted and listed.
-func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position) {
+// count adds a packet to what is counted and listed. Of tunnels in tunnels, the reference lists the innermost.
+func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference bool) {
 	s := &f.seg
 	s.packets[dir]++
 	s.bytes[dir] += uint64(p.WireLen)
@@ -182,7 +183,11 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position) {
 	for _, v := range p.VNIs() {
 		f.vnis.add(v, maxVNs)
 	}
-	for _, o := range p.OuterIPs() {
+	outer := p.OuterIPs()
+	if reference && len(outer) > 1 {
+		outer = outer[len(outer)-1:]
+	}
+	for _, o := range outer {
 		f.outerIPs.add(o, maxVNs)
 	}
 	for _, o := range p.OuterMACs() {

@@ -54,8 +54,9 @@ func (b *Builder) look() {
 	}
 }
 
-// exchangeID names a DHCP exchange: the transaction id and the client's hardware address (RFC 2131 section 2).
-type exchangeID [4 + 6]byte
+// exchangeID names a DHCP exchange: the transaction id, and of DHCPv4 the client's hardware address (RFC 2131
+// section 2, RFC 8415 section 8).
+type exchangeID [1 + 4 + 6]byte
 
 // exchange is where the messages of a DHCP exchange belong.
 type exchange struct {
@@ -66,18 +67,37 @@ type exchange struct {
 const maxExchanges = 4096 // remembered at once
 
 // joinExchange makes one session of the messages of a DHCP exchange, as the reference does, whatever addresses they
-// go between. Other packets are returned as they are.
-func (b *Builder) joinExchange(p *packet.Packet) *packet.Packet {
-	const bootRequest, xid, chaddr, cookie, options = 1, 4, 28, 236, 240
-	if p.Key.Proto != packet.ProtoUDP || p.Fragment || p.Mark != packet.MarkNone || len(p.Payload) < options ||
-		!bytes.Equal(p.Payload[cookie:options], []byte("\x63\x82\x53\x63")) ||
-		p.Key.PortA != 67 && p.Key.PortA != 68 || p.Key.PortB != 67 && p.Key.PortB != 68 {
-		return p
+// go between. Other packets are returned as they are, and false.
+func (b *Builder) joinExchange(p *packet.Packet) (*packet.Packet, bool) {
+	if p.Key.Proto != packet.ProtoUDP || p.Fragment || p.Mark != packet.MarkNone {
+		return p, false
 	}
 	var id exchangeID
-	copy(id[:4], p.Payload[xid:])
-	copy(id[4:], p.Payload[chaddr:])
-	fromClient := p.Payload[0] == bootRequest
+	var fromClient bool
+	switch {
+	case dhcpPorts(&p.Key, 67, 68):
+		const shortest, bootRequest, xid, chaddr, cookie, options = 256, 1, 4, 28, 236, 240
+		if len(p.Payload) < shortest || !bytes.Equal(p.Payload[cookie:options], []byte("\x63\x82\x53\x63")) {
+			return p, false
+		}
+		id[0] = 4
+		copy(id[1:5], p.Payload[xid:])
+		copy(id[5:], p.Payload[chaddr:])
+		fromClient = p.Payload[0] == bootRequest
+	case dhcpPorts(&p.Key, 546, 547):
+		const head, relayForward, relayReply = 4, 12, 13
+		if len(p.Payload) < head {
+			return p, false
+		}
+		if typ := p.Payload[0]; typ == relayForward || typ == relayReply { // they have no transaction id
+			return p, true
+		}
+		id[0] = 6
+		copy(id[1:4], p.Payload[1:])
+		fromClient = p.Key.Src(p.Dir).Port() == 546
+	default:
+		return p, false
+	}
 	e, ok := b.exchanges[id]
 	if _, open := b.flows[e.key]; !ok || !open {
 		e = exchange{key: p.Key, request: p.Dir}
@@ -90,12 +110,17 @@ func (b *Builder) joinExchange(p *packet.Packet) *packet.Packet {
 		b.exchanges[id] = e
 	}
 	if e.key == p.Key {
-		return p
+		return p, true
 	}
 	b.joined = *p
 	b.joined.Key, b.joined.Dir = e.key, e.request
 	if !fromClient {
 		b.joined.Dir = e.request.Reverse()
 	}
-	return &b.joined
+	return &b.joined, true
+}
+
+// dhcpPorts reports whether both ends of a flow use one of the two ports.
+func dhcpPorts(k *packet.Key, server, client uint16) bool {
+	return (k.PortA == server || k.PortA == client) && (k.PortB == server || k.PortB == client)
 }
