@@ -42,7 +42,7 @@ type Config struct {
 	// tcpseq.dst is 0 unless the SYN-ACK came before the SYN, and the outer MAC
 	// addresses of source and destination change places; no payload is counted
 	// of a TCP session whose SYN was not seen. Sessions end and are
-	// saved in part when Arkime would look at them (see reference.go), so packets must
+	// saved in part when Arkime would look at them, and those of a DHCP exchange are one (see reference.go), so packets must
 	// come in capture order, and Advance, Disorder and restarts mean nothing.
 	Reference bool `koanf:"reference" help:"write documents with the quirks of Arkime 6.7.1 (docs/dissectors.md)"`
 }
