@@ -161,6 +161,7 @@ func (p *parser) each(key, n *yaml.Node, most int, item func(*yaml.Node)) {
 func (p *parser) rule(n *yaml.Node) {
 	r := Rule{Line: n.Line, Keep: -1}
 	var expression *yaml.Node
+	told := len(p.err.Problems)
 	p.members(n, "a rule", func(key, value *yaml.Node) {
 		switch key.Value {
 		case "name":
@@ -182,7 +183,7 @@ func (p *parser) rule(n *yaml.Node) {
 		return
 	}
 	p.named(n, "rule", r.Name)
-	if len(r.Tags) == 0 && r.Keep < 0 {
+	if len(r.Tags) == 0 && r.Keep < 0 && len(p.err.Problems) == told {
 		p.err.add(n.Line, 0, "rule %s has no tags", r.Name)
 	}
 	switch {
@@ -242,7 +243,7 @@ func (p *parser) named(n *yaml.Node, what, name string) {
 
 func (p *parser) list(n *yaml.Node) {
 	l := indicators.Source{Line: n.Line, Refresh: defaultRefresh}
-	places := 0
+	places, told := 0, len(p.err.Problems)
 	p.members(n, "a list", func(key, value *yaml.Node) {
 		switch key.Value {
 		case "name":
@@ -279,7 +280,7 @@ func (p *parser) list(n *yaml.Node) {
 		return
 	}
 	p.named(n, "list", l.Name)
-	if len(l.Tags) == 0 {
+	if len(l.Tags) == 0 && len(p.err.Problems) == told {
 		p.err.add(n.Line, 0, "list %s has no tags", l.Name)
 	}
 	if places != 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -91,29 +92,30 @@ func (t *Tagger) Apply(d *spi.Document) {
 	}
 }
 
-// use puts the rules of a file in force. Lists whose source has not changed stay; the others are empty until they are loaded. It
-// returns those that are gone. The caller holds mu.
+// use puts the rules of a file in force. Lists whose source has not changed stay, the others have
+// the entries of an older list of their name until they are loaded. It returns the lists that are gone. The caller holds mu.
 func (t *Tagger) use(f *File) (gone []*list) {
 	old := t.lists
 	t.lists = nil
 	for i := range f.Lists {
 		src := f.Lists[i]
 		l := newList(src)
-		for _, o := range old {
-			if o.src.Name == src.Name && o.src.Same(&src) {
+		if at := slices.IndexFunc(old, func(o *list) bool { return o.src.Name == src.Name }); at >= 0 {
+			if o := old[at]; o.src.Same(&src) {
 				l = o
 				l.src = src // tags may differ
+			} else {
+				l.have = o.have // until its own entries are loaded
 			}
 		}
 		t.lists = append(t.lists, l)
 	}
 	for _, o := range old {
-		kept := false
-		for _, l := range t.lists {
-			kept = kept || l == o
+		if slices.Contains(t.lists, o) {
+			continue
 		}
-		if !kept {
-			gone = append(gone, o)
+		gone = append(gone, o)
+		if !slices.ContainsFunc(t.lists, func(l *list) bool { return l.src.Name == o.src.Name }) {
 			t.metrics.entries.DeleteLabelValues(o.src.Name)
 		}
 	}
@@ -179,11 +181,7 @@ func (t *Tagger) loaded(ctx context.Context, l *list, have *indicators.List) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.have = have
-	inUse := false
-	for _, o := range t.lists {
-		inUse = inUse || o == l
-	}
-	if !inUse {
+	if !slices.Contains(t.lists, l) {
 		return // the rules file left it out meanwhile
 	}
 	t.publish(t.current.Load().program)
