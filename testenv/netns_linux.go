@@ -219,3 +219,19 @@ func (w *Witness) Stop() {
 		w.t.Fatalf("tcpdump lost packets, and is no witness: %s", &w.log)
 	}
 }
+
+// TxDropped returns how many packets an interface could not send, by the kernel's count. On a busy machine the queue behind
+// a veth interface overflows: packets are gone before anyone could capture them, and their sender is not told.
+func TxDropped(name string) (uint64, error) {
+	b, err := os.ReadFile("/proc/thread-self/net/dev")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		dev, counts, ok := strings.Cut(line, ":")
+		if fields := strings.Fields(counts); ok && strings.TrimSpace(dev) == name && len(fields) == 16 {
+			return strconv.ParseUint(fields[11], 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no interface %s in /proc/net/dev", name)
+}

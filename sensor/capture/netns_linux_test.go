@@ -21,9 +21,24 @@ func TestMain(m *testing.M) {
 
 // rawSender sends frames out of an interface.
 type rawSender struct {
-	t  testing.TB
-	fd int
-	to unix.SockaddrLinklayer
+	t    testing.TB
+	name string
+	fd   int
+	to   unix.SockaddrLinklayer
+}
+
+// lost is how many of its frames, and those of others, the interface lost before anyone could capture them: on a busy
+// machine the queue behind a veth interface overflows.
+func (s *rawSender) lost() int {
+	s.t.Helper()
+	n, err := testenv.TxDropped(s.name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if n > 0 {
+		s.t.Logf("%s lost %d frames", s.name, n)
+	}
+	return int(n)
 }
 
 func newSender(t testing.TB, name string) *rawSender {
@@ -36,7 +51,7 @@ func newSender(t testing.TB, name string) *rawSender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &rawSender{t: t, fd: fd, to: unix.SockaddrLinklayer{Ifindex: l.index}}
+	s := &rawSender{t: t, name: name, fd: fd, to: unix.SockaddrLinklayer{Ifindex: l.index}}
 	if err := unix.Bind(fd, &s.to); err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func (b *bench) run(ctx context.Context) error {
 			common = m.sent.limit
 		}
 	}
-	log.Printf("costs, %d rounds …", b.rounds)
+	log.Printf("CPU time, %d rounds …", b.rounds)
 	costs := map[program][]float64{}
 	var last measurement
 	for range b.rounds {
@@ -172,13 +172,24 @@ func (b *bench) measure(ctx context.Context, p program, limit float64) (m measur
 	if err := p.start(ctx); err != nil {
 		return m, fmt.Errorf("%s: %w", p.name(), err)
 	}
+	before, err := testenv.TxDropped(sendInterface)
+	if err != nil {
+		return m, err
+	}
 	m.sent, err = b.replay(ctx, limit)
+	after, dropErr := testenv.TxDropped(sendInterface)
+	err = errors.Join(err, dropErr)
 	// A program that is slower than the sender still has full buffers.
 	got, stopErr := p.stop()
 	if err := errors.Join(err, stopErr); err != nil {
 		return m, fmt.Errorf("%s: %w", p.name(), err)
 	}
 	m.result = got
+	if lost := after - before; lost > 0 { // before anyone could capture them
+		log.Printf("the veth pair lost %d packets of %d", lost, m.sent.packets)
+		m.sent.bytes *= 1 - float64(lost)/float64(m.sent.packets)
+		m.sent.packets -= lost
+	}
 	if got.packets+got.drops != m.sent.packets {
 		return m, fmt.Errorf("%s: captured %d packets and lost %d, of %d: the balance is %d", p.name(), got.packets, got.drops, m.sent.packets,
 			int64(m.sent.packets)-int64(got.packets)-int64(got.drops)) //nolint:gosec // far below 2^63

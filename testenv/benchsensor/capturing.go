@@ -82,7 +82,7 @@ func captureRole() error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	sp, err := spool.Open(spool.Config{
-		Dir: os.Args[1], Sensor: benchSensor, SegmentBytes: 256 << 20, Span: time.Minute, Sync: time.Second,
+		Dir: os.Args[1], Sensor: benchSensor, SegmentBytes: segmentBytes, Span: time.Minute, Sync: time.Second,
 		Quota: 1 << 40, Policy: spool.DropOldest, Logger: log,
 	})
 	if err != nil {
@@ -128,4 +128,7 @@ func captureRole() error {
 	return out.Encode(got)
 }
 
-const benchSensor = "bench"
+const (
+	benchSensor  = "bench"
+	segmentBytes = 256 << 20 // the default of a chunk
+)

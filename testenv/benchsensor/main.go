@@ -41,15 +41,16 @@ type options struct {
 }
 
 // roleEnv says what this process is of the program: "" starts the others, "bench" measures in a network namespace of its
-// own, "capture" captures into a spool.
+// own, "capture" captures into a spool, "seal" seals and uploads what is in one.
 const roleEnv = "WIRELAKE_BENCHSENSOR_ROLE"
 
 func main() {
 	log.SetFlags(log.Ltime)
 	testing.Init() // for testenv
-	if os.Getenv(roleEnv) == "capture" {
-		if err := captureRole(); err != nil {
-			log.Fatal(err)
+	roles := map[string]func() error{"capture": captureRole, "seal": sealRole}
+	if name := os.Getenv(roleEnv); roles[name] != nil {
+		if err := roles[name](); err != nil {
+			log.Fatalf("%s: %v", name, err)
 		}
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // tcpdump is the yardstick.
@@ -56,7 +57,25 @@ func (d *tcpdump) start(ctx context.Context) error {
 	}
 }
 
+// settled waits until tcpdump has done nothing for a while: when it is told to end it leaves what is in its ring, and the
+// kernel hands over the last block after a second.
+func (d *tcpdump) settled() error {
+	for last, since := "", time.Now(); time.Since(since) < 2*time.Second; time.Sleep(20 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		if now := strings.Join(strings.Fields(string(stat))[13:15], " "); now != last { // CPU time
+			last, since = now, time.Now()
+		}
+	}
+	return nil
+}
+
 func (d *tcpdump) stop() (r result, err error) {
+	if err := d.settled(); err != nil {
+		return r, err
+	}
 	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
 		return r, err
 	}
