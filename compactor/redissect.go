@@ -166,7 +166,13 @@ func (r *redissector) attempt(ctx context.Context, key string) (res RedissectRes
 	if err := again.all(ctx, targets); err != nil {
 		return res, err
 	}
-	res = RedissectResult{Sessions: int64(len(out.written)), Gone: again.gone, Kept: int64(len(targets)-len(out.written)) - again.gone}
+	wanted := 0
+	for _, t := range targets {
+		if !t.context {
+			wanted++
+		}
+	}
+	res = RedissectResult{Sessions: int64(len(out.written)), Gone: again.gone, Kept: int64(wanted-len(out.written)) - again.gone}
 	if len(out.written) == 0 {
 		return res, nil
 	}

@@ -219,12 +219,15 @@ func (c *openChunk) locate(run chunkRun) (offset uint64, e *chunk.FlowEntry) {
 	}
 	offset = frames[i].RawOffset + run.skip
 	j, ok := slices.BinarySearchFunc(flows, offset, func(e chunk.FlowEntry, o uint64) int {
-		if e.Offset+e.Length <= o {
+		switch {
+		case e.Offset+e.Length <= o:
 			return -1
+		case e.Offset > o:
+			return 1
 		}
-		return cmp.Compare(e.Offset, max(e.Offset, o)) // 0 when o is in it
+		return 0
 	})
-	if !ok || j == len(flows) || flows[j].Offset > offset || offset+run.size > flows[j].Offset+flows[j].Length {
+	if !ok || offset+run.size > flows[j].Offset+flows[j].Length {
 		return 0, nil
 	}
 	return offset, &flows[j]
