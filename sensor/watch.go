@@ -223,7 +223,7 @@ func (w *Watcher) list(ctx context.Context, s *watchSource, once bool) (err erro
 	}()
 	j.begin(time.Now())
 	seen := map[string]bool{} // of what is to be tried again
-	for it, err := range s.watched.list(ctx) {
+	for it, err := range s.list(ctx) {
 		if err != nil {
 			return err
 		}

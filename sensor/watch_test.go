@@ -613,12 +613,12 @@ func TestWatchMemory(t *testing.T) {
 	}
 	round(100, 0)
 	before := heap()
-	round(1000, 100)
+	round(300, 100)
 	after := heap()
-	if grown := int64(after) - int64(before); grown > 1000*200 { // an entry of the journal each
-		t.Errorf("a thousand files left %d bytes", grown)
+	if grown := int64(after) - int64(before); grown > 300*400 { // an entry of the journal each
+		t.Errorf("300 files left %d bytes", grown)
 	}
-	if n := w.files("imported"); n != 1100 {
+	if n := w.files("imported"); n != 400 {
 		t.Errorf("%d files imported", n)
 	}
 	if err := w.close(); err != nil {

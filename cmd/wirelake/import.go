@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,11 +26,13 @@ const importMemory = 160 << 20
 func newImportCommand(a *app) *cobra.Command {
 	var series, quiet bool
 	cmd := &cobra.Command{
-		Use:   "import FILE|DIR|-...",
+		Use:   "import FILE|DIR|URL|-...",
 		Short: "Store the packets of capture files as chunks",
 		Long: `import reads pcap and pcapng files, as they are or compressed with gzip, zstd or
 xz, and stores their packets as chunks, clustered by flow. A folder stands for all
-captures in it, - for standard input.
+captures in it, - for standard input. s3://bucket/prefix or file:///dir stands for the
+captures under a prefix of another object store; they are streamed, and those that were
+imported before are passed over ('wirelake sensor --watch' goes on and on).
 
 Each interface of each file is a lane of its own, so that sessions of two files
 never mix. With --series the files are one capture that was rotated: they are
@@ -40,7 +44,8 @@ record is imported up to there, with a warning. Corrupt places are skipped and
 told with their offsets, and the command then exits with 1.`,
 		Example: `  wirelake import --store file:///var/lib/wirelake capture.pcapng.gz
   wirelake import --store s3://archive --series --sensor edge1 /captures/edge1/
-  ssh edge1 tcpdump -w - | wirelake import --store s3://archive -`,
+  ssh edge1 tcpdump -w - | wirelake import --store s3://archive -
+  wirelake import --store s3://archive s3://captures/edge1/2026`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -50,6 +55,12 @@ told with their offsets, and the command then exits with 1.`,
 			store, err := a.openStore(ctx, "import")
 			if err != nil {
 				return err
+			}
+			if slices.ContainsFunc(args, func(p string) bool { return strings.Contains(p, "://") }) {
+				if series || len(args) > 1 {
+					return usageErrorf("objects of a prefix are imported alone, and not as a series")
+				}
+				return a.importObjects(ctx, store, args[0])
 			}
 			return a.importFiles(ctx, store, args, series, quiet)
 		},
@@ -65,6 +76,26 @@ told with their offsets, and the command then exits with 1.`,
 	bindFlag(f, "chunk-bytes", "import.chunk_bytes")
 	bindFlag(f, "chunk-span", "import.chunk_span")
 	return cmd
+}
+
+// importObjects imports the captures under a prefix of an object store that were not imported before.
+func (a *app) importObjects(ctx context.Context, store objstore.Store, source string) error {
+	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version})
+	if err != nil {
+		return err
+	}
+	cfg := sensor.DefaultWatchConfig()
+	cfg.Sources = []string{source}
+	w, err := sensor.NewWatcher(ctx, im, cfg, objstore.Options{Config: a.cfg.ObjectStore, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	if err := w.Once(ctx); err != nil {
+		return err
+	}
+	s := w.States()[0]
+	_, err = fmt.Fprintf(a.stdout, "%d packets, %s, imported from %s\n", s.Packets, sizeText(s.Bytes), s.Name)
+	return err
 }
 
 // importFiles imports captures, showing progress, and prints what was imported.

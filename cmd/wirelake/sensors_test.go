@@ -41,8 +41,8 @@ func TestSensorsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `SENSOR                  STATE   AGE  PACKETS/s  BIT/s  DROPS/s  PACKETS  LOST   SPOOL  OLDEST  CLOCK
-edge1                   losing   4s      81.2k   412M       12  1234572    42  1.5GiB    100s  -0.2s
-  eth0                  up               81.2k   412M       12  1234567    40
+edge1                   losing   4s        81k   412M       12  1234572    42  1.5GiB    100s  -0.2s
+  eth0                  up                 81k   412M       12  1234567    40
   eth1                  down                 0      0        0        5     0
     interface is down?[31m
   ! packets were lost 3s ago: kernel 40
