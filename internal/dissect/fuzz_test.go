@@ -26,6 +26,11 @@ func FuzzParsers(f *testing.F) {
 			f.Add(uint8(i), []byte(seed), []byte(seed))
 		}
 	}
+	for i, name := range names {
+		if seed, ok := industrialSeeds()[name]; ok {
+			f.Add(uint8(i), []byte(seed), []byte(seed))
+		}
+	}
 	f.Fuzz(func(t *testing.T, pick uint8, client, server []byte) {
 		name := names[int(pick)%len(names)]
 		for _, on := range []Transport{TCP, UDP, IP} {

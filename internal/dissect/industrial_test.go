@@ -267,3 +267,22 @@ func TestOracle(t *testing.T) {
 		}, first, packet(2, "\x01\x3a"))
 	}
 }
+
+// industrialSeeds returns a message of each protocol tested here, for FuzzParsers.
+func industrialSeeds() map[string]string {
+	text := "(DESCRIPTION=(ADDRESS=(HOST=db))(CONNECT_DATA=(SERVICE_NAME=x)(CID=(USER=me))))"
+	return map[string]string{
+		"adb":           adbMessage("CNXN", 0x01000000, 4096, "device:x:") + adbMessage("OPEN", 1, 0, "sync:\x00") + adbMessage("WRTE", 1, 2, adbPacket("STAT", "/x")),
+		"bacnet":        string(bacnetMessage(10, "\x01\x00"+"\x30\x02\x0e\x0c\x00\x00\x00\x05\x1e\x29\x4d\x4e\x75\x05\x05SP11\x4f\x1f")),
+		"c1222":         ber(0x60, ber(0xa2, ber(0x06, "\x60\x05\x01")), ber(0xa4, ber(2, "\x07")), ber(0xbe, ber(0x28, ber(0x81, "\x80\x01\x20")))),
+		"dnp3":          "\x05\x64\x08\xc4\x04\x00\x03\x00??\xc0\xc0\x01??",
+		"enip":          enipUnconnected("\x0a\x02\x20\x02\x24\x01"+"\x01\x00\x04\x00\x0e\x03\x20\x01\x24\x01\x30\x07") + enipMessage(0x63, "\x01\x00\x0c\x00\x25\x00"+strings.Repeat("\x00", 37)),
+		"m3ua":          string(m3uaData(3, unitdata(146, ber(0x62, ber(0x6c, ber(0xa1, ber(2, "\x01"), ber(2, "\x00"), ber(0x30, ber(0x83, "\x84\x13\x94")))))))),
+		"opcua":         opcuaMessage("HELF", strings.Repeat("\x00", 20)+opcuaText("opc.tcp://plc/")) + opcuaMessage("OPNF", "\x00\x00\x00\x00"+opcuaText("x")+opcuaText("y")),
+		"oracle":        "\x00\x80\x00\x00\x01\x00\x00\x00\x01\x3a\x01\x2c\x00\x00\x20\x00\xff\xff\x7f\x08\x00\x00\x00\x01\x00\x5e\x00\x22\x00\x00\x00\x00\x00\x00" + text,
+		"pana":          "\x00\x00\x00\x20\x00\x00\x00\x02\x00\x00\x00\x2a\x00\x00\x00\x01\x00\x02\x00\x00\x00\x07\x00\x00\x02\x01\x00\x07\x01me\x00",
+		"ptp":           "\x00\x12\x00\x2c" + strings.Repeat("\x00", 40),
+		"s7comm":        tpkt("\x02\xf0\x80\x32\x03\x00\x00\x00\x05\x00\x02\x00\x00\x81\x04\x04\x01") + tpkt("\x02\xf0\x80\x72\x03\x00\x04\x02ab\x32"),
+		"synchrophasor": string(phasorFrameOf(5, 7, "\x00\x00\x00\x0f\x42\x40\x00\x01\x04East\x00\x0a"+strings.Repeat("g", 30))),
+	}
+}
