@@ -16,7 +16,7 @@ func wireSession(t *testing.T, port uint16, check func(t *testing.T, s *Session)
 		for i, text := range texts {
 			if !seen[i%2] && len(text) > 0 {
 				seen[i%2] = true
-				m := min(len(text), 64)
+				m := min(len(text), 128)
 				s.Stream(Dir(i%2), []byte(text[:m]))
 				text = text[m:]
 			}
@@ -117,9 +117,11 @@ func bsonDoc(elements ...string) string {
 	return u32le(len(body)+5) + body + "\x00"
 }
 
-func bsonStr(name, value string) string { return "\x02" + name + "\x00" + u32le(len(value)+1) + value + "\x00" }
-func bsonSub(name, doc string) string   { return "\x03" + name + "\x00" + doc }
-func bsonInt(name string) string        { return "\x10" + name + "\x00\x01\x00\x00\x00" }
+func bsonStr(name, value string) string {
+	return "\x02" + name + "\x00" + u32le(len(value)+1) + value + "\x00"
+}
+func bsonSub(name, doc string) string { return "\x03" + name + "\x00" + doc }
+func bsonInt(name string) string      { return "\x10" + name + "\x00\x01\x00\x00\x00" }
 func bsonBin(name, value string) string {
 	return "\x05" + name + "\x00" + u32le(len(value)) + "\x00" + value
 }

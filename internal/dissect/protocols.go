@@ -69,5 +69,12 @@ func constructors() []func(*spi.Registry) Protocol {
 		newCassandra,
 		newMemcached,
 		newVNC,
+		newWireGuard,
+		newOpenVPN,
+		newBitTorrent,
+		newGTP,
+		newTACACS,
+		newSyslog,
+		newRTP,
 	}
 }

@@ -20,11 +20,16 @@ type sipFields struct {
 // sipDir is the state of a stream's direction.
 type sipDir struct {
 	head bool // within a head
-	body int  // bytes of a body that are to be skipped
+	body int  // bytes of a body that are to come
 	size int  // of the body behind the head at hand
+	sdp  bool // it is a session description
+	call string
 }
 
-const sipMaxLine = 16 << 10
+const (
+	sipMaxLine = 16 << 10
+	sipMaxBody = 8 << 10 // of a session description that is read
+)
 
 func newSIP(r *spi.Registry) Protocol {
 	term := func(path, expr, name, help string) spi.FieldID {
@@ -53,6 +58,12 @@ func (p *sip) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	d := &p.dirs[dir]
 	n := 0
 	for {
+		if d.sdp && d.body > 0 && d.body <= sipMaxBody {
+			if len(b)-n < d.body {
+				return n, More
+			}
+			expectMedia(s, b[n:n+d.body], d.call)
+		}
 		m := min(d.body, len(b)-n)
 		d.body -= m
 		n += m
@@ -75,7 +86,7 @@ func (p *sip) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			if !p.start(s, line) {
 				return n, Done
 			}
-			d.head = true
+			d.head, d.sdp, d.call = true, false, ""
 		}
 	}
 }
@@ -100,6 +111,9 @@ func (p *sip) Datagram(s *Session, _ Dir, b []byte) Status {
 	for {
 		b = b[n:]
 		if line, n = nextLine(b); len(line) == 0 {
+			if d.sdp {
+				expectMedia(s, b[n:], d.call)
+			}
 			return More
 		}
 		p.header(s, &d, line)
@@ -143,6 +157,9 @@ func (p *sip) header(s *Session, d *sipDir, line []byte) {
 	switch {
 	case is("Call-ID", "i"):
 		s.Doc.AddBytes(p.f.callID, value)
+		d.call = string(value[:min(len(value), maxText)])
+	case is("Content-Type", "c"):
+		d.sdp = hasPrefixFold(value, "application/sdp")
 	case is("From", "f"):
 		s.Doc.AddBytes(p.f.from, sipAddress(value))
 		p.uriUser(s, value)
