@@ -12,35 +12,25 @@ func marks() []Protocol {
 		name string
 		m    Matcher
 	}{
-		{"bittorrent", Matcher{On: TCP, Bytes: "\x13BitTorrent protocol"}},                                                                                            // BEP 3
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:ad2:id20:"}},                                                                                                       // BEP 5, a query
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:rd2:id20:"}},                                                                                                       // BEP 5, an answer
-		{"bittorrent", Matcher{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16}},                                                                       // BEP 15
 		{"kafka", Matcher{On: TCP, Port: 9092, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return binary.BigEndian.Uint16(b[4:]) < 80 && b[0] == 0 }}}, // Kafka protocol, request header
 		{"zookeeper", Matcher{On: TCP, Bytes: "\x00\x00\x00\x2d\x00\x00\x00\x00"}},                                                                                    // ConnectRequest
-		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                                                                                                                   // NATS client protocol
-		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}},                                                                                                 // STOMP 1.2
-		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}},                       // RFC 7252
-		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                         // X Window System Protocol, little endian
-		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                         // big endian
-		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                                                // RFC 2326
+		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                   // NATS client protocol
+		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}}, // STOMP 1.2
+		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}}, // RFC 7252
+		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                   // X Window System Protocol, little endian
+		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                   // big endian
+		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                          // RFC 2326
 		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
-		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},   // RFC 854
-		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                        // RFC 3977
-		{"jabber", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                // RFC 6120
-		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                           // IEC 60870-5-104
-		{"wireguard", Matcher{On: UDP, Bytes: "\x01\x00\x00\x00", Func: lengthIs(148)}},                                                                              // WireGuard whitepaper, 5.4.2
-		{"wireguard", Matcher{On: UDP, Bytes: "\x02\x00\x00\x00", Func: lengthIs(92)}},                                                                               // 5.4.3
-		{"openvpn", Matcher{On: UDP, Port: 1194, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>3 == 7 || b[0]>>3 == 8 || b[0]>>3 == 10 }}}, // OpenVPN protocol, hard reset
-		{"openvpn", Matcher{On: TCP, Port: 1194, MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return b[2]>>3 == 7 || b[2]>>3 == 8 || b[2]>>3 == 10 }}},
-		{"tacacs", Matcher{On: TCP, Port: 49, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},              // RFC 8907
+		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},        // RFC 854
+		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                             // RFC 3977
+		{"jabber", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                     // RFC 6120
+		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                // IEC 60870-5-104
 		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
 		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                      // NetFlow 5
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x09", MinLen: 20, Func: netflow9}},                                                                                      // RFC 3954
 		{"ipfix", Matcher{On: UDP, Bytes: "\x00\x0a", MinLen: 16, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:])) == len(b) }}}, // RFC 7011
 		{"sflow", Matcher{On: UDP, Port: 6343, Bytes: "\x00\x00\x00\x05\x00\x00\x00", MinLen: 28}},                                                                        // sFlow 5
-		{"gtp", Matcher{On: UDP, Port: 2123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 == 1 || b[0]>>5 == 2 }}},                            // 3GPP TS 29.060, 29.274
 		{"git", Matcher{On: TCP, Offset: 4, Func: at(4, "git-upload-pack ", "git-receive-pack ")}},                                                                        // Git, pack protocol
 		{"rsync", Matcher{On: TCP, Bytes: "@RSYNCD:"}},                                                                                                                    // rsync daemon
 		{"rpc", Matcher{On: UDP, Offset: 4, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                       // RFC 5531, a call of a Sun program
@@ -59,15 +49,9 @@ func marks() []Protocol {
 		{"iscsi", Matcher{On: TCP, Port: 3260, Bytes: "\x43", MinLen: 48}},                                                                                                // RFC 7143, login
 		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x01\x00\x00\x00\x00", MinLen: 9, Func: lengthIn(6, 8)}},                                                               // Aerospike wire protocol, info
 		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x03\x00\x00\x00\x00", MinLen: 30, Func: at(8, "\x16")}},                                                               // message, with its header of 22 bytes
-		{"bittorrent", Matcher{On: TCP, Bytes: "BSYNC\x00"}},                                                                                                              // BitTorrent Sync
-		{"bittorrent", Matcher{On: UDP, Bytes: "BSYNC\x00"}},
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:q"}}, // BEP 5: dictionaries by the order of their keys
-		{"bittorrent", Matcher{On: UDP, Bytes: "d1:el"}},
-		{"bittorrent", Matcher{On: UDP, Bytes: "d2:ip"}},                     // BEP 42
-		{"bittorrent", Matcher{On: UDP, Bytes: "BT-SEARCH * HTTP/1.1"}},      // BEP 14
-		{"bitcoin", Matcher{On: TCP, Bytes: "\x0b\x11\x09\x07", MinLen: 24}}, // test network
-		{"bitcoin", Matcher{On: TCP, Bytes: "\xfa\xbf\xb5\xda", MinLen: 24}}, // regression test
-		{"stun", Matcher{On: TCP, Bytes: "RSP/1.0 CLI_STUN"}},                // what a client asks to know where it is, in text
+		{"bitcoin", Matcher{On: TCP, Bytes: "\x0b\x11\x09\x07", MinLen: 24}},                                                                                              // test network
+		{"bitcoin", Matcher{On: TCP, Bytes: "\xfa\xbf\xb5\xda", MinLen: 24}},                                                                                              // regression test
+		{"stun", Matcher{On: TCP, Bytes: "RSP/1.0 CLI_STUN"}},                                                                                                             // what a client asks to know where it is, in text
 		{"stun", Matcher{On: UDP, Bytes: "RSP/2.0 STUN"}},
 		{"thrift", Matcher{On: TCP, Bytes: "\x80\x01\x00", MinLen: 12, Func: thriftCall(0)}},            // Thrift binary protocol without frames
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x01", MinLen: 16 + 52, Func: netflowRecords(16, 52)}}, // NetFlow 1
@@ -77,8 +61,6 @@ func marks() []Protocol {
 		{"zabbix", Matcher{On: TCP, Bytes: "ZBXD", MinLen: 13}},                                         // Zabbix protocol, header
 		{"pjl", Matcher{On: TCP, Bytes: "\x1b%-12345X@PJL"}},                                            // HP Printer Job Language
 		{"splunk", Matcher{On: TCP, Bytes: "--splunk-cooked-mode"}},                                     // Splunk to Splunk
-		{"syslog", Matcher{On: UDP, Bytes: "<", MinLen: 8, Func: syslogPriority}},                       // RFC 3164, RFC 5424
-		{"syslog", Matcher{On: TCP, Bytes: "<", MinLen: 8, Func: syslogPriority}},                       // RFC 6587
 		{"rip", Matcher{On: UDP, Port: 520, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool {
 			return (b[0] == 1 || b[0] == 2) && (b[1] == 1 || b[1] == 2) && b[2]|b[3] == 0
 		}}}, // RFC 2453
@@ -282,15 +264,6 @@ func thriftCall(off int) matchFunc {
 		n := binary.BigEndian.Uint32(b[off+4:])
 		return b[off+3] >= 1 && b[off+3] <= 4 && n >= 1 && n < 256
 	}
-}
-
-// syslogPriority accepts "<PRI>", at most 191 (RFC 5424 section 6.2.1), and text behind it.
-func syslogPriority(_ *Session, _ Dir, b []byte) bool {
-	n, i := 0, 1
-	for ; i < 4 && b[i] >= '0' && b[i] <= '9'; i++ {
-		n = n*10 + int(b[i]-'0')
-	}
-	return i > 1 && b[i] == '>' && n <= 191 && b[i+1] >= ' ' && b[i+1] < 0x7f
 }
 
 func netflow9(_ *Session, _ Dir, b []byte) bool {
