@@ -41,7 +41,7 @@ const (
 // backoff waits before the n-th repetition, from 0; false when ctx has ended.
 func backoff(ctx context.Context, n int) bool {
 	d := min(firstBackoff<<min(n, 10), lastBackoff)
-	d = d/2 + rand.N(d/2)
+	d = d/2 + rand.N(d/2) //nolint:gosec // no secret
 	select {
 	case <-ctx.Done():
 		return false

@@ -64,10 +64,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		st = c.s.Status()
 	}
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...) //nolint:promlinter // declared in register
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...) //nolint:promlinter // declared in register
 	}
 	truth := func(b bool) float64 {
 		if b {

@@ -159,7 +159,7 @@ func (s *Sensor) Run(ctx context.Context) (err error) {
 	s.workers.Wait()
 	if errors.Is(context.Cause(work), errStopTimeout) {
 		st := s.spool.Stats()
-		s.log.Warn("stopped before all was uploaded: the rest waits in the spool for the next start", "segments", st.Segments, "chunks", st.Chunks, "bytes", st.Bytes)
+		s.log.WarnContext(ctx, "stopped before all was uploaded: the rest waits in the spool for the next start", "segments", st.Segments, "chunks", st.Chunks, "bytes", st.Bytes)
 	}
 	return err
 }

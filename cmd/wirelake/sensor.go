@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -151,18 +151,26 @@ func handOver(cfg sensor.Config) error {
 	if err := os.MkdirAll(cfg.Spool, 0o750); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	return filepath.WalkDir(cfg.Spool, func(path string, _ os.DirEntry, err error) error {
+	root, err := os.OpenRoot(cfg.Spool)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, uid, gid)
+		return root.Lchown(path, uid, gid)
 	})
+	if err = errors.Join(err, root.Close()); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	return nil
 }
 
 // sensorSources makes the sources of the settings, and opens the interfaces: what is
 // wrong with them is told before anything else is begun.
 func (a *app) sensorSources(cfg sensor.Config) ([]capture.Source, error) {
-	sources, err := cfg.RemoteConfig.Sources(a.stdin, a.log)
+	sources, err := cfg.Sources(a.stdin, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +244,7 @@ func (a *app) serveSensor(ctx context.Context, group *errgroup.Group, address st
 	})
 	context.AfterFunc(ctx, func() {
 		if err := server.Close(); err != nil && !errors.Is(err, io.EOF) {
-			a.log.Warn("metrics server not closed", "error", err)
+			a.log.WarnContext(ctx, "metrics server not closed", "error", err)
 		}
 	})
 	return nil

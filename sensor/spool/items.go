@@ -26,7 +26,8 @@ type Segment struct {
 	packets uint64 // as far as this process has written them
 	lost    Losses // of which records are in it, likewise
 	found   bool   // it was there at Open: packets and lost are not known
-	writing bool
+	writing bool // records may still come
+	syncing bool // it is not durable yet
 	busy    bool // it is being sealed
 }
 
@@ -63,7 +64,7 @@ func (l *Lane) NextSegment(ctx context.Context) *Segment {
 func (l *Lane) firstSegment() *Segment {
 	l.spool.mu.Lock()
 	defer l.spool.mu.Unlock()
-	if len(l.segments) == 0 || l.segments[0].writing {
+	if len(l.segments) == 0 || l.segments[0].writing || l.segments[0].syncing {
 		return nil
 	}
 	l.segments[0].busy = true

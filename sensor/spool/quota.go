@@ -21,12 +21,18 @@ func (s *Spool) room(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.used+n > s.cfg.Quota || s.freeBytes()-n < s.reserve {
+		s.wanted = max(s.wanted, n)
 		notify(s.kick)
 		return false
 	}
 	s.free -= n
+	s.wanted = 0
 	return true
 }
+
+// mayFree reports whether the janitor can still make room: then packets that come
+// wait for it, and are not those that are dropped.
+func (s *Spool) mayFree() bool { return s.cfg.Policy == DropOldest && !s.stuck.Load() }
 
 // freeBytes returns the free bytes of the file system, under the lock.
 func (s *Spool) freeBytes() int64 {
@@ -57,7 +63,12 @@ func (s *Spool) clean() {
 		case <-s.kick:
 		case <-tick.C:
 		}
-		for s.tight() && s.dropOne() {
+		for s.tight() {
+			freed := s.dropOne()
+			s.stuck.Store(!freed)
+			if !freed {
+				break
+			}
 			s.mu.Lock()
 			s.freeAt = time.Time{} // what was deleted counts at once
 			s.mu.Unlock()
@@ -65,23 +76,28 @@ func (s *Spool) clean() {
 	}
 }
 
-// tight reports whether less than the room ahead is left. That is what the lanes
-// may fill in a moment, or a part of a small quota.
+// tight reports whether less than the room ahead is left.
 func (s *Spool) tight() bool {
 	if s.pressed.Swap(false) {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ahead := min(s.cfg.Quota/16, max(4*bufferBytes*int64(len(s.lanes)), 64<<20))
-	return s.used+ahead > s.cfg.Quota || s.freeBytes()-min(ahead, s.reserve/2) < s.reserve
+	ahead := s.ahead()
+	return s.used+ahead > s.cfg.Quota || s.freeBytes()-max(s.wanted, min(ahead, s.reserve/2)) < s.reserve
+}
+
+// ahead is the room that the janitor keeps free, under the lock: what the lanes may
+// fill in a moment, or a part of a small quota.
+func (s *Spool) ahead() int64 {
+	return max(s.wanted, min(s.cfg.Quota/16, max(4*bufferBytes*int64(len(s.lanes)), 64<<20)))
 }
 
 // dropOne makes room: first from the cache, then by the policy from the oldest item
 // of all lanes that nobody works on. It reports whether it deleted anything.
 func (s *Spool) dropOne() bool {
 	s.mu.Lock()
-	quotaFull := s.used+min(s.cfg.Quota/16, 64<<20) > s.cfg.Quota
+	quotaFull := s.used+s.ahead() > s.cfg.Quota
 	s.mu.Unlock()
 	if !quotaFull && s.evict() { // the cache is no part of the quota
 		return true

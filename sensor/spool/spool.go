@@ -66,7 +66,9 @@ type Spool struct {
 	free    int64     // of the file system when it was last asked, less what was written since
 	freeAt  time.Time // when that was
 	reserve int64
+	wanted  int64         // bytes for which there was no room
 	pressed atomic.Bool   // the disk was full although there should be room
+	stuck   atomic.Bool   // the janitor found nothing to delete
 	kick    chan struct{} // wakes the janitor
 
 	cache cache
@@ -109,7 +111,7 @@ func Open(cfg Config) (s *Spool, err error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, lanesFolder), 0o750); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	if s.lock, err = os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+	if s.lock, err = os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	defer func() {
@@ -294,11 +296,11 @@ func (s *Spool) newSegment(l *Lane, i capture.Interface, now time.Time, first in
 	}
 }
 
-// begun, grown and ended follow a segment while it is written.
+// begun, grown, ended and synced follow a segment while it is written.
 func (s *Spool) begun(item *Segment, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	item.writing = true
+	item.writing, item.syncing = true, true
 	item.Lane.segments = append(item.Lane.segments, item)
 	item.Bytes = bytes
 	s.used += bytes
@@ -315,7 +317,13 @@ func (s *Spool) grown(item *Segment, bytes int64, packets uint32, lost Losses) {
 
 func (s *Spool) ended(item *Segment) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	item.writing = false
+}
+
+func (s *Spool) synced(item *Segment) {
+	s.mu.Lock()
+	item.syncing = false
 	s.mu.Unlock()
 	notify(item.Lane.toSeal)
 }

@@ -66,7 +66,7 @@ func (y *syncer) finish(s *segmentFile) {
 	if err := s.f.Close(); err != nil {
 		y.l.log.Error("segment not closed", "file", s.item.Path, "error", err)
 	}
-	y.l.spool.ended(s.item)
+	y.l.spool.synced(s.item)
 }
 
 func fdatasync(f *os.File) error {

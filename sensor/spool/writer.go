@@ -163,7 +163,9 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 				s.press()
 			}
 		}
-		if l.stalled.Swap(cause) != cause {
+		if s.mayFree() && (err == nil || errors.Is(err, unix.ENOSPC)) {
+			cause = 0 // the janitor is at it
+		} else if l.stalled.Swap(cause) != cause {
 			if cause == stalledQuota {
 				l.log.Error("spool is full: packets are dropped", "lane", l.name, "policy", s.cfg.Policy, "quota", s.cfg.Quota)
 			} else {
@@ -171,13 +173,19 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 				s.trouble(err)
 			}
 		}
+		if cause == 0 {
+			wait = time.Millisecond
+		}
 		select {
 		case <-time.After(wait):
 		case <-s.giveUp:
 			l.lostAtClose(packets, lost, cause)
 			return
 		}
-		wait = min(2*wait, lastRetry)
+		wait = min(max(2*wait, firstRetry), lastRetry)
+		if cause == stalledQuota {
+			wait = firstRetry // room may come at any time, and looking for it costs little
+		}
 	}
 }
 
@@ -217,7 +225,7 @@ func (w *writer) begin(piece []byte, i *capture.Interface) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(item.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := os.OpenFile(item.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -241,6 +249,7 @@ func (w *writer) end() {
 	if _, err := s.f.WriteAt(b, s.off); err == nil { // without it the segment is read up to its last record
 		w.l.spool.grown(s.item, int64(len(b)), 0, Losses{})
 	}
+	w.l.spool.ended(s.item)
 	w.syncer.current.Store(nil)
 	w.syncer.segments <- s
 }
