@@ -16,7 +16,7 @@ type Limits struct {
 }
 
 // DefaultLimits returns the documented defaults.
-func DefaultLimits() Limits { return Limits{Buffer: 1 << 20} }
+func DefaultLimits() Limits { return Limits{Buffer: 320 << 10} }
 
 const (
 	maxParsers   = 16 // parsers a session may have had: bounds what endless handing over costs

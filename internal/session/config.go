@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"wirelake/internal/config"
+	"wirelake/internal/dissect"
 	"wirelake/internal/keylog"
+	"wirelake/internal/spi"
 )
 
 // Config says when sessions end and what they may cost. Start from DefaultConfig.
@@ -33,6 +35,7 @@ type Config struct {
 
 	ReassemblyBytes config.Size `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
 	BufferBytes     config.Size `koanf:"buffer_bytes" help:"bytes that the dissectors of one session may hold back"`
+	DocumentBytes   config.Size `koanf:"document_bytes" help:"memory of one session's document; past it values are left out and the session is tagged"`
 	MemoryBytes     config.Size `koanf:"memory_bytes" help:"for all open sessions of a lane; past it those idle longest are saved early"`
 
 	// KeyLog is read by who makes the configuration, into Keys.
@@ -54,8 +57,9 @@ func DefaultConfig() Config {
 		ICMPIdle: 60 * time.Second, ESPIdle: 600 * time.Second, OtherIdle: 60 * time.Second,
 		TCPCloseLag: 5 * time.Second,
 		SegmentAge:  480 * time.Second, SegmentPackets: 10000,
-		Disorder:        5 * time.Second,
-		ReassemblyBytes: 256 << 10, BufferBytes: 1 << 20, MemoryBytes: 512 << 20,
+		Disorder: 5 * time.Second,
+		// Together a megabyte, one for each direction being reassembled.
+		ReassemblyBytes: 128 << 10, BufferBytes: config.Size(dissect.DefaultLimits().Buffer), DocumentBytes: spi.MaxDocumentBytes, MemoryBytes: 512 << 20,
 	}
 }
 
@@ -82,6 +86,9 @@ func (c Config) Validate() error {
 	if c.ReassemblyBytes < minReassembly {
 		errs = append(errs, fmt.Errorf("reassembly_bytes: %d is under %d, one full window", c.ReassemblyBytes, minReassembly))
 	}
+	if c.DocumentBytes < minDocument {
+		errs = append(errs, fmt.Errorf("document_bytes: %d is under %d", c.DocumentBytes, minDocument))
+	}
 	if c.MemoryBytes < minMemory {
 		errs = append(errs, fmt.Errorf("memory_bytes: %d is under %d", c.MemoryBytes, minMemory))
 	}
@@ -93,5 +100,6 @@ func (c Config) Validate() error {
 
 const (
 	minReassembly = 64 << 10
+	minDocument   = 16 << 10
 	minMemory     = 1 << 20
 )

@@ -80,7 +80,9 @@ func (b *Builder) newConn() *conn {
 		b.freeConns = b.freeConns[:n-1]
 		return c
 	}
-	return &conn{doc: b.set.Registry().NewDocument()}
+	doc := b.set.Registry().NewDocument()
+	doc.SetLimit(int(b.cfg.DocumentBytes))
+	return &conn{doc: doc}
 }
 
 func (b *Builder) releaseConn(c *conn) {
