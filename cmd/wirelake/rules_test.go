@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rulesFolder writes a rules file with two lists beside it, which tag sessions of the sample, and returns its path.
+func rulesFolder(t *testing.T, url string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"nets.txt":  "# networks\n212.58.233.0/24\n2001:700::/32\nnot an entry\n",
+		"names.txt": "adlens.example\n=media.ganges.example\n",
+		"rules.yaml": fmt.Sprintf(`lists:
+- {name: nets, file: nets.txt, tags: [watched]}
+- {name: names, url: '%s/names.txt', kind: domain, tags: [tracker]}
+rules:
+- name: cleartext
+  expression: protocols == http && protocols != tls
+  tags: [clear]
+- name: tracked in clear
+  expression: tags == clear && tags == tracker && indicator.list == names
+  tags: [bad]
+`, url),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("WIRELAKE_RULES_CACHE", filepath.Join(dir, "cache"))
+	return filepath.Join(dir, "rules.yaml")
+}
+
+// tagged is what the tests look at of a document.
+type tagged struct {
+	Tags        []string
+	Protocol    []string
+	Destination struct{ IP string }
+	HTTP        struct{ Host []string }
+	Rule        struct{ Name []string }
+	Indicator   struct{ List, Entry []string }
+}
+
+// TestRules holds that spi tags by rules and lists, and that rules test counts the same.
+func TestRules(t *testing.T) {
+	server := httptest.NewServer(http.FileServer(http.Dir(t.TempDir())))
+	defer server.Close()
+	file := rulesFolder(t, server.URL)
+	server.Config.Handler = http.FileServer(http.Dir(filepath.Dir(file)))
+
+	code, out, errs := runCLI(t, "spi", "--jsonl", "--reference=false", "--rules", file, sampleCapture)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	if !strings.Contains(errs, "bad lines passed over") || !strings.Contains(errs, "line=4") {
+		t.Errorf("nothing told of the bad line:\n%s", errs)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(out) {
+		var d tagged
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		clear := slices.Contains(d.Protocol, "http")
+		if clear != slices.Contains(d.Tags, "clear") || clear != slices.Contains(d.Rule.Name, "cleartext") {
+			t.Fatalf("tags %q of protocols %q", d.Tags, d.Protocol)
+		}
+		net := strings.HasPrefix(d.Destination.IP, "212.58.233.") || strings.HasPrefix(d.Destination.IP, "2001:700:")
+		if net && (!slices.Contains(d.Tags, "watched") || !slices.Contains(d.Indicator.List, "nets")) {
+			t.Fatalf("session to %s: %s", d.Destination.IP, line)
+		}
+		if slices.Contains(d.HTTP.Host, "track.adlens.example") && (!slices.Contains(d.Tags, "tracker") || clear != slices.Contains(d.Tags, "bad") || !slices.Contains(d.Indicator.Entry, "adlens.example")) {
+			t.Fatalf("session to the tracker: %s", line)
+		}
+		for _, name := range slices.Concat(d.Rule.Name, d.Indicator.List) {
+			counts[name]++
+		}
+		counts["of all"]++
+	}
+	for _, name := range []string{"nets", "names", "cleartext", "tracked in clear"} {
+		if counts[name] == 0 || counts[name] == counts["of all"] {
+			t.Errorf("%s: %d sessions of %d", name, counts[name], counts["of all"])
+		}
+	}
+	code, out, errs = runCLI(t, "rules", "test", file, sampleCapture)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for name, n := range counts {
+		if !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, fmt.Sprintf("%d ", n)) && strings.Contains(line, name)
+		}) {
+			t.Errorf("no line with %d and %q:\n%s", n, name, out)
+		}
+	}
+}
+
+// TestRulesCheck holds what check prints of a good file, and that a bad one or a list that cannot be loaded ends it with 2.
+func TestRulesCheck(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	file := rulesFolder(t, server.URL)
+	code, _, errs := runCLI(t, "rules", "check", file)
+	if code != exitUsage || !strings.Contains(errs, "list names: "+server.URL+"/names.txt: the server answers 404 Not Found") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	server.Config.Handler = http.FileServer(http.Dir(filepath.Dir(file)))
+	code, out, errs := runCLI(t, "rules", "check", file)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for _, want := range []string{
+		`2     nets   watched  2        `, `1 (line 4: "not an entry" is no entry: it has spaces)  ` + filepath.Join(filepath.Dir(file), "nets.txt"),
+		`3     names  tracker  2        `, "5     cleartext         clear  protocols == http && protocols != tls", "2 rules, 2 of them pruned; 2 lists",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+
+	if err := os.WriteFile(file, []byte("rules:\n- name: a\n  expression: protocls == tls\n  tags: [b]\n- name: b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := file + ":3:15: unknown field protocls (did you mean protocols?)\n" + file + ":5: rule b has no"
+	for _, args := range [][]string{{"rules", "check", file}, {"spi", "--rules", file, sampleCapture}, {"compactor", "--once", "--rules", file, "--store", "file://" + t.TempDir()}} {
+		if code, _, errs := runCLI(t, args...); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%q: exit code %d, want 2 and %q:\n%s", args, code, want, errs)
+		}
+	}
+	if code, _, errs := runCLI(t, "rules", "check", file+".gone"); code != exitUsage || !strings.Contains(errs, "no such file") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
