@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace is set in the process that runs tests in a network namespace of its own.
-const inNamespace = "WIRELAKE_TEST_NETNS"
+// inNamespace is set in the process that runs tests in a network namespace of its own. Not WIRELAKE_…: those
+// are settings, and unknown ones refused.
+const inNamespace = "TESTENV_NETNS"
 
 // InNamespace runs the tests of a package in a network namespace of their own, as TestMain: with the interfaces that they
 // make and no others, which go when they end, and no other traffic. As another user than root it runs them as they are;

@@ -42,7 +42,7 @@ type options struct {
 
 // roleEnv says what this process is of the program: "" starts the others, "bench" measures in a network namespace of its
 // own, "capture" captures into a spool, "seal" seals and uploads what is in one.
-const roleEnv = "WIRELAKE_BENCHSENSOR_ROLE"
+const roleEnv = "BENCHSENSOR_ROLE"
 
 func main() {
 	log.SetFlags(log.Ltime)
@@ -50,7 +50,7 @@ func main() {
 	roles := map[string]func() error{"capture": captureRole, "seal": sealRole}
 	if name := os.Getenv(roleEnv); roles[name] != nil {
 		if err := roles[name](); err != nil {
-			log.Fatalf("%s: %v", name, err)
+			log.Fatalf("%s: %v", name, err) //nolint:gosec // one of the names above
 		}
 		return
 	}
