@@ -164,7 +164,7 @@ func httpService(path string) string {
 		return "adcs-cep" // MS-XCEP
 	case has("/enrollmentserver/"), ends("_ces_kerberos/service.svc/ces"), ends("_ces_usernamepassword/service.svc/ces"):
 		return "adcs-ces" // MS-WSTEP
-	case ends("/rpcproxy.dll") && has("/rpc"):
+	case (ends("/rpcproxy.dll") || strings.Contains(path, "/rpcproxy.dll?")) && has("/rpc"):
 		return "rpc-over-http" // MS-RPCH
 	}
 	return ""

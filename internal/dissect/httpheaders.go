@@ -21,6 +21,12 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 	if !ok || !bytes.HasPrefix(version, []byte("HTTP/")) || len(version) > 8 {
 		return false
 	}
+	if s.Reference && bytes.HasPrefix(method, []byte("RPC_")) { // it knows where these go, and does not read them
+		if name := httpService(strings.ToLower(string(target[:min(len(target), 128)]))); name != "" {
+			s.AddProtocol(name)
+		}
+		return false
+	}
 	d := &h.dirs[dir]
 	d.reset()
 	d.state, d.length = httpHeaders, -1
@@ -32,7 +38,7 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 
 func (p *httpProtocol) noteMethod(s *Session, method string) {
 	s.Doc.AddString(p.method, method)
-	if f, ok := p.methods[method]; ok {
+	if f, ok := p.methods[method]; ok && (!s.Reference || !s.HasProtocol("http2")) {
 		s.Doc.AddCount(f, 1)
 	}
 }
@@ -136,6 +142,9 @@ func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) head
 		}
 	case useForwarded:
 		for part := range bytes.SplitSeq(value, []byte(",")) {
+			if s.Reference && bytes.HasPrefix(part, []byte(" ")) {
+				break // behind a blank the reference finds no address
+			}
 			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
 				s.Doc.AddIP(p.xffIP, a)
 			}
@@ -284,7 +293,9 @@ func (p *httpProtocol) noteTarget(s *Session, host, target []byte) {
 	var path []byte
 	switch {
 	case len(target) > 0 && target[0] == '/':
-		s.Doc.AddString(p.uri, string(host)+string(target))
+		if !s.Reference || !s.HasProtocol("http2") { // of which it has host and path alone
+			s.Doc.AddString(p.uri, string(host)+string(target))
+		}
 		path = target
 	default:
 		s.Doc.AddBytes(p.uri, target)

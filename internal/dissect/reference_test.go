@@ -19,6 +19,11 @@ func TestReference(t *testing.T) {
 		{"a greeting that nobody answers", TCP, 3306, "", greeting, "mysql.version", []string{"8.0.36"}, nil},
 		{"requests without the bind", TCP, 135, "\x05\x00\x00\x03\x10\x00\x00\x00\x18\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00", "", "dcerpc.msgType", []string{"request"}, nil},
 		{"a DHCP message with hardly any options", UDP, 67, "\x01\x01\x06\x00" + strings.Repeat("\x00", 232) + dhcpMagic + "\x35\x01\x01\xff", "", "dhcp.type", []string{"DISCOVER"}, nil},
+		{"NTLM without SPNEGO", TCP, 445, smb1Message(0x73, 0, false, strings.Repeat("\x00", 14)+"\x50\x00"+strings.Repeat("\x00", 8),
+			"NTLMSSP\x00\x03\x00\x00\x00"+strings.Repeat("\x00", 24)+"\x02\x00\x02\x00\x40\x00\x00\x00"+strings.Repeat("\x00", 20)+"me"+strings.Repeat("\x00", 14)), "", "smb.user", []string{"me"}, nil},
+		{"what the server runs", TCP, 445, "", smb1Message(0x73, 0x80, false, strings.Repeat("\x00", 6), "Unix\x00Samba\x00"), "smb.os", []string{"Unix"}, nil},
+		{"RPC over HTTP", TCP, 80, "RPC_IN_DATA /rpc/rpcproxy.dll?x:6001 HTTP/1.1\r\nHost: mail\r\n\r\n", "", "http.method", []string{"RPC_IN_DATA"}, nil},
+		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
 	} {
 		for _, reference := range []bool{false, true} {
 			s := newTestSession(New(), c.on, 40000, c.port)
