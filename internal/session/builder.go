@@ -128,6 +128,10 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if !byDatagram {
 		f.count(p, dir, pos, b.cfg.Reference)
 	}
+	if b.cfg.Reference && f.leaves2038(p.TimeNanos) {
+		b.save(f, false)
+		f.segStart = p.TimeNanos
+	}
 	if !p.Fragment {
 		b.payload(f, p, dir)
 	} else if b.defragment(f, p) {

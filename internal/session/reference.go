@@ -124,3 +124,10 @@ func (b *Builder) joinExchange(p *packet.Packet) (*packet.Packet, bool) {
 func dhcpPorts(k *packet.Key, server, client uint16) bool {
 	return (k.PortA == server || k.PortA == client) && (k.PortB == server || k.PortB == client)
 }
+
+// leaves2038 reports whether a TCP session that began before 2038 has a packet of after it, in 31 bits of seconds:
+// the reference counts the packet, saves what it has, and reads the packet for the next document.
+func (f *flow) leaves2038(nanos int64) bool {
+	const last = (1 << 31) * int64(1e9)
+	return f.kind == kindTCP && nanos >= last && f.segStart < last
+}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,5 +34,29 @@ func TestJoinExchange(t *testing.T) {
 		if len(docs) != c.want {
 			t.Errorf("reference %v: got %d sessions, want %d", c.reference, len(docs), c.want)
 		}
+	}
+}
+
+// TestLeave2038 holds that the reference saves a TCP session in front of its first packet after 2038-01-19.
+func TestLeave2038(t *testing.T) {
+	const before, after = 1259261324 * sec, 2164247948 * sec
+	cfg := DefaultConfig()
+	cfg.Reference = true
+	b, docs := collect(t, cfg)
+	for i, p := range decodeFrames(t, []frame{
+		tcpFrame(before, 1, 2, 40000, 179, fPSH, 100, 1, "one"),
+		tcpFrame(after, 1, 2, 40000, 179, fPSH, 103, 1, "two"),
+		tcpFrame(after+sec, 1, 2, 40000, 179, fPSH, 106, 1, "three"),
+	}) {
+		b.Packet(&p, Position{Chunk: 1, Length: 1, Offset: uint64(i)})
+	}
+	b.Flush()
+	var packets []int64
+	for _, d := range docs {
+		packets = append(packets, d.packets)
+	}
+	slices.Sort(packets)
+	if !slices.Equal(packets, []int64{1, 2}) {
+		t.Errorf("got documents of %d packets, want 2 and 1", packets)
 	}
 }
