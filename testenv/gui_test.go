@@ -25,7 +25,7 @@ func TestGUI(t *testing.T) {
 	chromium := Program(t, "chromium")
 	node := Program(t, "node")
 
-	base := startUp(t, root)
+	base := startUp(t, root, fillSensors)
 	tests, err := filepath.Glob(filepath.Join(root, "web", "e2e", "*.test.mjs"))
 	if err != nil || len(tests) == 0 {
 		t.Fatalf("no browser tests in web/e2e: %v", err)
@@ -48,20 +48,22 @@ func TestGUI(t *testing.T) {
 
 // startUp imports the sample into a new folder, starts `wirelake up` on it and returns its base URL. The import is a run of
 // its own, so that the archive is whole before the first page is opened.
-func startUp(t *testing.T, root string) string {
+// Fill adds to the store in between.
+func startUp(t *testing.T, root string, fill func(t *testing.T, store string)) string {
 	t.Helper()
 	program := Wirelake(t)
 	store := "file://" + filepath.Join(t.TempDir(), "store")
-	for _, args := range [][]string{
-		{"import", "--store", store, filepath.Join(root, "testenv", "sample", "sample.pcap.gz")},
-		{"compactor", "--store", store, "--once"},
-	} {
+	run := func(args ...string) {
+		t.Helper()
 		cmd := exec.CommandContext(t.Context(), program, args...)
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("wirelake %s: %v\n%s", args[0], err, out)
 		}
 	}
+	run("import", "--store", store, filepath.Join(root, "testenv", "sample", "sample.pcap.gz"))
+	fill(t, store)
+	run("compactor", "--store", store, "--once")
 	addr := FreeAddr(t)
 	p, err := startProcess("wirelake up", t.TempDir(), nil, program, "up", "--store", store, "--listen", addr)
 	if err != nil {

@@ -16,6 +16,11 @@ export function formatBytes(n: number): string {
   return scaled(n, ['B', 'kB', 'MB', 'GB', 'TB', 'PB'], '\u00a0');
 }
 
+/** `950 bit/s`, `412 Mbit/s` */
+export function formatBitRate(n: number): string {
+  return scaled(n, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'], '\u00a0');
+}
+
 function scaled(n: number, units: readonly string[], gap: string): string {
   let value = n;
   let unit = 0;

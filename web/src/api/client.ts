@@ -1,3 +1,4 @@
+import { type SensorsAnswer, toAnswer } from '../sensors/sensors';
 import type { Doc, Field, Graph, Packet, PacketsAnswer, SessionsAnswer } from './types';
 
 /** An answer that says what went wrong; column counts code points of the expression from 1. */
@@ -83,6 +84,10 @@ export async function getSessions(query: URLSearchParams, signal: AbortSignal): 
     graph: isObject(answer.graph) ? (answer.graph as Graph) : {},
     warnings: strings(answer.warnings),
   };
+}
+
+export async function getSensors(signal: AbortSignal): Promise<SensorsAnswer> {
+  return toAnswer(await getJSON('/api/v1/sensors', signal));
 }
 
 /** The path of a session below /api; node and id may hold anything. */

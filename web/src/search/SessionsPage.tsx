@@ -13,6 +13,7 @@ import { SessionTable } from '../table/SessionTable';
 import { Help } from '../ui/Help';
 import { useMedia } from '../ui/hooks';
 import { Icon, Logo } from '../ui/Icon';
+import { Notices } from '../ui/Notices';
 import { isOneOf, isStrings, useStored } from '../ui/storage';
 import { ThemeToggle } from '../ui/ThemeToggle';
 import { ValueMenuProvider } from '../ui/ValueMenu';
@@ -109,6 +110,7 @@ export function SessionsPage() {
                 <button type="button" className="button primary run" onClick={() => submit(text)}>Search</button>
               )}
               <ExportMenu search={search} graph={graph} found={answer?.recordsFiltered} columns={columns} />
+              <a className="button bare square" href="/sensors" aria-label="Sensors" title="Sensors"><Icon name="sensor" /></a>
               <button type="button" className="button bare square" aria-label="Help" title="Help (?)" onClick={() => setHelp(true)}><Icon name="help" /></button>
               <ThemeToggle />
             </div>
@@ -261,24 +263,6 @@ function useKeys(act: {
     document.addEventListener('keydown', typed);
     return () => document.removeEventListener('keydown', typed);
   }, []);
-}
-
-/** What is true of the answer beside the sessions: corrupt files left out, parts of the link not understood. */
-function Notices({ texts }: { texts: readonly string[] }) {
-  if (texts.length === 0) return null;
-  return (
-    <details className="notices" role="status">
-      <summary>
-        <Icon name="warning" size={14} />
-        <span>{texts.length === 1 ? texts[0] : `${texts.length} warnings: ${texts[0] ?? ''}`}</span>
-      </summary>
-      <ul>
-        {texts.map((t) => (
-          <li key={t}>{t}</li>
-        ))}
-      </ul>
-    </details>
-  );
 }
 
 function Waiting() {

@@ -9,6 +9,7 @@ import { download } from '../ui/download';
 import { Icon } from '../ui/Icon';
 import { copyText, useToast } from '../ui/toast';
 import { ValueButton } from '../ui/ValueMenu';
+import { missing } from './completeness';
 import { display, flagName, flagsOf, type Entry, type Group, groupFields, groupTitle, protocolName } from './groups';
 import { Packets } from './Packets';
 import './session.css';
@@ -36,6 +37,9 @@ export const SessionDetail = memo(function SessionDetail({ doc: row, fields, onC
       <Flow doc={doc ?? row} onClose={onClose} />
       {error && <p className="detail-error" role="alert">{error.message}</p>}
       {!doc && !error && <p className="detail-wait">Reading the session…</p>}
+      {missing(doc ?? row).map((text) => (
+        <p key={text} className="detail-missing"><Icon name="warning" size={14} />{text}</p>
+      ))}
       {doc && <Fields doc={doc} fields={fields} />}
       <Packets id={id} node={node} />
     </section>
