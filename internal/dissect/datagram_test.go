@@ -25,6 +25,11 @@ func TestRADIUS(t *testing.T) {
 	wantStrings(t, s, "radius.user", "nemo")
 	wantStrings(t, s, "radius.nasIp", "192.168.1.16")
 	wantStrings(t, s, "protocol", "radius")
+	for _, station := range []string{"00-10-A4-23-19-C0", "0010.a423.19c0", "0010A42319C0", "00:10:a4:23:19:c0 (office)"} {
+		calling := newTestSession(New(), UDP, 40000, 1812)
+		calling.Datagram(Client, 0, []byte("\x01\x00\x00"+string([]byte{byte(22 + len(station))})+strings.Repeat("a", 16)+"\x1f"+string([]byte{byte(2 + len(station))})+station))
+		wantStrings(t, calling, "radius.mac", "00:10:a4:23:19:c0")
+	}
 }
 
 func TestSNMP(t *testing.T) {

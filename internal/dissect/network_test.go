@@ -78,6 +78,11 @@ func TestNTP(t *testing.T) {
 	wantStrings(t, s, "ntp.stratum", "unspecified", "primary")
 	wantStrings(t, s, "ntp.refId", "GPS")
 	wantStrings(t, s, "protocol", "ntp")
+	monitor := newTestSession(New(), UDP, 40000, 123)
+	monitor.Datagram(Client, 0, []byte("\x17\x00\x03\x2a\x00\x00\x00\x00")) // monlist, mode 7
+	monitor.Datagram(Server, 0, []byte("\x16\x82\x00\x01\x06\x15\x00\x00\x00\x00\x00\x00"))
+	wantStrings(t, monitor, "ntp.mode", "private", "control")
+	wantStrings(t, monitor, "ntp.stratum")
 }
 
 func TestNetworkMarks(t *testing.T) {

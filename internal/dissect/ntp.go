@@ -28,19 +28,29 @@ func newNTP(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "ntp",
-		Matchers: []Matcher{{On: UDP, Port: 123, MinLen: ntpHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return ntpVersionOK(b) }}},
+		Matchers: []Matcher{{On: UDP, Port: 123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return ntpVersionOK(b) }}},
 		New:      func(*Session) Parser { return p },
 	}
 }
 
+// ntpVersionOK accepts versions 1 to 4, and the bytes that the mode needs at least: control messages have 12 (RFC 9327
+// section 2), private ones 8.
 func ntpVersionOK(b []byte) bool {
+	const control, private = 6, 7
+	least := ntpHeader
+	switch b[0] & 7 {
+	case control:
+		least = 12
+	case private:
+		least = 8
+	}
 	v := b[0] >> 3 & 7
-	return v >= 1 && v <= 4
+	return v >= 1 && v <= 4 && len(b) >= least
 }
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *ntp) Datagram(s *Session, _ Dir, b []byte) Status {
-	if len(b) < ntpHeader || !ntpVersionOK(b) {
+	if len(b) == 0 || !ntpVersionOK(b) {
 		return More
 	}
 	mode, stratum := b[0]&7, b[1]

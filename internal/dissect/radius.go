@@ -3,7 +3,6 @@ package dissect
 import (
 	"encoding/binary"
 	"net/netip"
-	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -94,9 +93,8 @@ func (p *radius) attribute(s *Session, typ byte, v []byte) {
 	case 8:
 		addIPv4(s, p.framedIP, v)
 	case 31: // any text; a MAC address by custom
-		mac := strings.NewReplacer("-", ":", ".", ":").Replace(string(v[:min(len(v), 17)]))
-		if len(mac) == 17 && strings.Count(mac, ":") == 5 {
-			s.Doc.AddString(p.mac, mac)
+		if mac, ok := radiusMAC(v); ok {
+			s.Doc.AddString(p.mac, colonHex(mac[:]))
 		}
 	case 66: // a text, behind a tag below 0x20
 		if v[0] < 0x20 {
@@ -106,6 +104,24 @@ func (p *radius) attribute(s *Session, typ byte, v []byte) {
 			s.Doc.AddIP(p.endpointIP, a)
 		}
 	}
+}
+
+// radiusMAC reads a MAC address with any separators or none; what stands behind it is left out (RFC 3580 section
+// 3.20 has a network's name there, which is not of calling stations but of called ones).
+func radiusMAC(text []byte) (mac [6]byte, ok bool) {
+	digits := 0
+	for _, c := range text {
+		if c == '-' || c == ':' || c == '.' {
+			continue
+		}
+		d := unhex(c)
+		if d > 15 || digits == 12 {
+			return mac, digits == 12
+		}
+		mac[digits/2] = mac[digits/2]<<4 | d
+		digits++
+	}
+	return mac, digits == 12
 }
 
 // addIPv4 adds an address of 4 bytes; anything else is ignored.
