@@ -482,6 +482,27 @@ func TestWatchRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
+// The example of docs/import.md, "The journal".
+func TestJournalVector(t *testing.T) {
+	text := `{"version":1,"source":"/captures","done_before":"2026-02-24T10:00:00Z","pass":{"before":"0001-01-01T00:00:00Z","last":""},"recent":"lnN5kri1kl8YmUx2dQNAAA==","aside_total":0}`
+	j := &journal{source: "/captures", recent: map[uint64]time.Time{}, retry: map[string]*journalRetry{}}
+	if err := j.decode([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	changed := time.Date(2026, 3, 3, 10, 0, 0, 0, time.UTC)
+	it := watchItem{name: "a.pcap", order: "a.pcap", version: "100 1772532000000000000", changed: changed}
+	if at, ok := j.recent[itemHash(it)]; !ok || !at.Equal(changed) || j.todo(it, changed) {
+		t.Errorf("recent is %v, and the hash %016x", j.recent, itemHash(it))
+	}
+	it.version = "101 1772532000000000000"
+	if !j.todo(it, changed) {
+		t.Error("a changed file is done")
+	}
+	if b, err := j.encode(); err != nil || string(b) != text {
+		t.Errorf("encoded again: %s, %v", b, err)
+	}
+}
+
 // The journal of a source with very many files is as large as those of the last week.
 func TestJournalForgets(t *testing.T) {
 	store := newStore(t)
