@@ -3,6 +3,7 @@ package rules
 import (
 	"math/bits"
 	"net/netip"
+	"sync"
 
 	"wirelake/internal/expr"
 	"wirelake/internal/spi"
@@ -17,6 +18,7 @@ type program struct {
 	rules  []Rule
 	index  []*fieldIndex // by field id, nil for fields that no rule needs
 	always []uint64      // rules that must be evaluated for each document, a bit each
+	free   sync.Pool     // of *evaluation
 }
 
 // fieldIndex tells which rules need a value of a field, by their positions.
@@ -186,41 +188,25 @@ func (p *program) apply(d *spi.Document) int {
 	if len(p.rules) == 0 {
 		return 0
 	}
-	var space [(maxRules + 63) / 64]uint64
-	todo := space[:len(p.always)]
-	copy(todo, p.always)
-	values := d.Values()
-	for i := range values {
-		v := &values[i]
-		if x := p.index[v.Field]; x != nil {
-			x.mark(todo, v, -1)
-		}
+	e, ok := p.free.Get().(*evaluation)
+	if !ok {
+		e = &evaluation{}
 	}
+	e.begin(d, p)
 	matched := 0
-	for w := range todo {
-		for todo[w] != 0 {
-			i := w*64 + bits.TrailingZeros64(todo[w])
-			todo[w] &= todo[w] - 1
-			r := &p.rules[i]
-			if !r.Expr.Match(d) {
-				continue
-			}
-			matched++
-			p.add(d, todo, spi.RuleName, r.Name, int32(i)) //nolint:gosec // at most maxRules
-			for _, tag := range r.Tags {
-				p.add(d, todo, spi.Tags, tag, int32(i)) //nolint:gosec // at most maxRules
+	for w := range e.todo {
+		for e.todo[w] != 0 { // a true rule may set bits behind its own
+			i := w*64 + bits.TrailingZeros64(e.todo[w])
+			e.todo[w] &= e.todo[w] - 1
+			if e.match(p.rules[i].Expr.Root) {
+				matched++
+				e.add(p, i)
 			}
 		}
 	}
+	e.end(d)
+	p.free.Put(e)
 	return matched
-}
-
-// add adds a mark to the document, and has the rules after this one evaluated that need it.
-func (p *program) add(d *spi.Document, todo []uint64, f spi.FieldID, s string, rule int32) {
-	d.Mark(f, s)
-	if x := p.index[f]; x != nil {
-		x.mark(todo, &spi.Value{Field: f, Str: s}, rule)
-	}
 }
 
 // mark marks the rules behind after that need the value.
