@@ -33,8 +33,6 @@ func marks() []Protocol {
 		{"sflow", Matcher{On: UDP, Port: 6343, Bytes: "\x00\x00\x00\x05\x00\x00\x00", MinLen: 28}},                                                                        // sFlow 5
 		{"git", Matcher{On: TCP, Offset: 4, Func: at(4, "git-upload-pack ", "git-receive-pack ")}},                                                                        // Git, pack protocol
 		{"rsync", Matcher{On: TCP, Bytes: "@RSYNCD:"}},                                                                                                                    // rsync daemon
-		{"rpc", Matcher{On: UDP, Offset: 4, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                       // RFC 5531, a call of a Sun program
-		{"rpc", Matcher{On: TCP, Offset: 8, Bytes: "\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86"}},                                                                       //
 		{"http2", Matcher{On: TCP, Bytes: "PRI * HTTP/2.0\r\n"}},                                                                                                          // RFC 9113 section 3.4
 		{"jrmi", Matcher{On: TCP, Bytes: "JRMI\x00"}},                                                                                                                     // Java RMI wire protocol
 		{"thrift", Matcher{On: TCP, Offset: 4, Bytes: "\x80\x01\x00", MinLen: 12}},                                                                                        // Thrift framed binary protocol
@@ -46,7 +44,6 @@ func marks() []Protocol {
 		{"whois", Matcher{On: TCP, Port: 43, MinLen: 1}},                                                                                                                  // RFC 3912
 		{"finger", Matcher{On: TCP, Port: 79, MinLen: 1}},                                                                                                                 // RFC 1288
 		{"gopher", Matcher{On: TCP, Port: 70, MinLen: 1}},                                                                                                                 // RFC 1436
-		{"iscsi", Matcher{On: TCP, Port: 3260, Bytes: "\x43", MinLen: 48}},                                                                                                // RFC 7143, login
 		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x01\x00\x00\x00\x00", MinLen: 9, Func: lengthIn(6, 8)}},                                                               // Aerospike wire protocol, info
 		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x03\x00\x00\x00\x00", MinLen: 30, Func: at(8, "\x16")}},                                                               // message, with its header of 22 bytes
 		{"bitcoin", Matcher{On: TCP, Bytes: "\x0b\x11\x09\x07", MinLen: 24}},                                                                                              // test network

@@ -26,17 +26,22 @@ const (
 	krb5Error  = 0x7e
 )
 
-func newKRB5(r *spi.Registry) Protocol {
+// declareKRB5 declares the fields of Kerberos, for protocols that carry tickets.
+func declareKRB5(r *spi.Registry) *krb5 {
 	term := func(path, name, help string) spi.FieldID {
 		return r.Declare(spi.Field{Path: "krb5." + path, Type: spi.Term, List: true, Exprs: []string{"krb5." + path}, Hot: path != "etype", Name: name, Help: help})
 	}
-	p := &krb5{
+	return &krb5{
 		cname:   term("cname", "Client", "client principals"),
 		sname:   term("sname", "Service", "service principals"),
 		realm:   term("realm", "Realm", "realms"),
 		etype:   term("etype", "Encryption types", "encryption types offered"),
 		failure: term("error", "Error", "error names"),
 	}
+}
+
+func newKRB5(r *spi.Registry) Protocol {
+	p := declareKRB5(r)
 	return Protocol{
 		Name:  "krb5",
 		Quiet: true, // until something of a message was read

@@ -10,7 +10,8 @@ import (
 // mysql reads the start of a MySQL connection ("MySQL Internals", protocol::HandshakeV10
 // and HandshakeResponse), and hands over to TLS after an SSLRequest.
 type mysql struct {
-	user, version spi.FieldID
+	user, version           spi.FieldID
+	db, plugin, app, client spi.FieldID
 }
 
 type mysqlParser struct {
@@ -18,12 +19,18 @@ type mysqlParser struct {
 	*mysql
 	userName, serverVersion string
 	answered                bool // the client spoke
+	login                   mysqlLogin
 }
 
 const mysqlHeader = 4 // length of 3 bytes, little endian, and sequence number
 
 func newMySQL(r *spi.Registry) Protocol {
+	g := fieldGroup{r, "mysql"}
 	p := &mysql{
+		db:      g.scalar(spi.Term, "db", "Database", "database at login"),
+		plugin:  g.scalar(spi.Term, "authPlugin", "Authentication", "plugin of authentication that the client uses"),
+		app:     g.scalar(spi.Term, "app", "Application", "program name that the client gives"),
+		client:  g.scalar(spi.Term, "client", "Client", "client library, with its version"),
 		user:    r.Declare(spi.Field{Path: "mysql.user", Type: spi.LoTerm, Exprs: []string{"mysql.user"}, Hot: true, Name: "User", Help: "login name"}),
 		version: r.Declare(spi.Field{Path: "mysql.version", Type: spi.Term, Exprs: []string{"mysql.ver"}, Name: "Version", Help: "version the server announces"}),
 	}
@@ -80,6 +87,9 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if len(body) > head {
 		if user, _, ok := bytes.Cut(body[head:], []byte{0}); ok && len(user) > 0 {
 			p.userName = string(user)
+			if capabilities&protocol41 != 0 {
+				p.login = readMySQLLogin(binary.LittleEndian.Uint32(body), body[head+len(user)+1:])
+			}
 		}
 	}
 	return mysqlHeader + size, DirDone
@@ -95,5 +105,71 @@ func (p *mysqlParser) End(s *Session, _ bool) {
 	}
 	if p.userName != "" {
 		s.Doc.SetString(p.user, p.userName)
+	}
+	for _, v := range [...]struct {
+		field spi.FieldID
+		text  string
+	}{{p.db, p.login.db}, {p.plugin, p.login.plugin}, {p.app, p.login.app}, {p.client, p.login.client}} {
+		if v.text != "" {
+			s.Doc.SetString(v.field, v.text)
+		}
+	}
+}
+
+// mysqlLogin is what a login tells behind the user's name.
+type mysqlLogin struct{ db, plugin, app, client string }
+
+// readMySQLLogin reads what follows the user's name in a HandshakeResponse41: the answer to the challenge, and what the
+// capabilities say.
+func readMySQLLogin(capabilities uint32, b []byte) (out mysqlLogin) {
+	const withDB, secure, plugin, attributes, longAnswer = 0x8, 0x8000, 0x80000, 0x100000, 0x200000
+	w := wire{b: b}
+	switch {
+	case capabilities&longAnswer != 0:
+		w.mysqlText()
+	case capabilities&secure != 0:
+		w.text(1)
+	default:
+		w.cstring()
+	}
+	if capabilities&withDB != 0 {
+		out.db = string(w.cstring())
+	}
+	if capabilities&plugin != 0 {
+		out.plugin = string(w.cstring())
+	}
+	if capabilities&attributes == 0 {
+		return out
+	}
+	var version string
+	for rest := (wire{b: w.mysqlText()}); len(rest.b) > 0; {
+		name, value := rest.mysqlText(), rest.mysqlText()
+		switch string(name) {
+		case "program_name":
+			out.app = string(value)
+		case "_client_name":
+			out.client = string(value)
+		case "_client_version":
+			version = string(value)
+		}
+	}
+	if out.client != "" && version != "" {
+		out.client += " " + version
+	}
+	return out
+}
+
+// mysqlText returns bytes behind a length-encoded integer.
+func (w *wire) mysqlText() []byte {
+	switch n := w.le(1); n {
+	case 0xfc:
+		return w.take(int(w.le(2)))
+	case 0xfd:
+		return w.take(int(w.le(3)))
+	case 0xfb, 0xfe, 0xff: // null, and what no login needs
+		w.take(len(w.b) + 1)
+		return nil
+	default:
+		return w.take(int(n))
 	}
 }

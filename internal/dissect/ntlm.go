@@ -15,6 +15,7 @@ import (
 type ntlm struct {
 	typ                               spi.FieldID
 	domain, host, targetName, version spi.FieldID
+	tickets                           *krb5
 }
 
 const ntlmSignature = "NTLMSSP\x00"
@@ -25,6 +26,7 @@ func declareNTLM(r *spi.Registry) *ntlm {
 		return r.Declare(spi.Field{Path: "ntlm." + path, Type: spi.Term, List: true, Exprs: []string{"ntlm." + path}, Hot: path != "version", Name: name, Help: help})
 	}
 	return &ntlm{
+		tickets:    declareKRB5(r),
 		typ:        r.Declare(spi.Field{Path: "ntlm.type", Type: spi.Integer, List: true, Exprs: []string{"ntlm.type"}, Name: "Type", Help: "message type numbers"}),
 		domain:     term("domain", "Domain", "domains or target realms"),
 		host:       term("host", "Host", "workstation names"),
@@ -37,10 +39,11 @@ func declareNTLM(r *spi.Registry) *ntlm {
 type ntlmLogin struct{ domain, user, host string }
 
 // find notes the message within b, which may stand in other structures (SPNEGO,
-// GSS-API), if there is one. It returns who logs in by it.
+// GSS-API), if there is one, or the Kerberos ticket there. It returns who logs in by NTLM.
 func (p *ntlm) find(s *Session, b []byte) ntlmLogin {
 	i := bytes.Index(b, []byte(ntlmSignature))
 	if i < 0 {
+		p.tickets.ticket(s, b)
 		return ntlmLogin{}
 	}
 	return p.message(s, b[i:])

@@ -11,12 +11,15 @@ import (
 // documentation, 55.7), and hands over to TLS when the server agrees to it.
 type postgresql struct {
 	Base
-	f      *postgresqlFields
-	askTLS bool
+	f       *postgresqlFields
+	askTLS  bool
+	asked   int // requests for encryption that have no answer: one byte each
+	started bool
+	frames  frames // the server's
 }
 
 type postgresqlFields struct {
-	user, db, app spi.FieldID
+	user, db, app, version, auth, failure spi.FieldID
 }
 
 const (
@@ -26,10 +29,14 @@ const (
 )
 
 func newPostgreSQL(r *spi.Registry) Protocol {
+	g := fieldGroup{r, "postgresql"}
 	f := &postgresqlFields{
-		user: r.Declare(spi.Field{Path: "postgresql.user", Type: spi.Term, Exprs: []string{"postgresql.user"}, Hot: true, Name: "User", Help: "user at startup"}),
-		db:   r.Declare(spi.Field{Path: "postgresql.db", Type: spi.Term, Exprs: []string{"postgresql.db"}, Hot: true, Name: "Database", Help: "database at startup"}),
-		app:  r.Declare(spi.Field{Path: "postgresql.app", Type: spi.Term, Exprs: []string{"postgresql.app"}, Name: "Application", Help: "application name at startup"}),
+		version: g.scalar(spi.Term, "version", "Version", "version of the server"),
+		auth:    g.list(spi.Term, "auth", "Authentication", "methods of authentication that the server asks for"),
+		failure: g.list(spi.Term, "error", "Error", "SQLSTATE codes of errors up to the first query"),
+		user:    r.Declare(spi.Field{Path: "postgresql.user", Type: spi.Term, Exprs: []string{"postgresql.user"}, Hot: true, Name: "User", Help: "user at startup"}),
+		db:      r.Declare(spi.Field{Path: "postgresql.db", Type: spi.Term, Exprs: []string{"postgresql.db"}, Hot: true, Name: "Database", Help: "database at startup"}),
+		app:     r.Declare(spi.Field{Path: "postgresql.app", Type: spi.Term, Exprs: []string{"postgresql.app"}, Name: "Application", Help: "application name at startup"}),
 	}
 	return Protocol{
 		Name:  "postgresql",
@@ -45,12 +52,10 @@ func newPostgreSQL(r *spi.Registry) Protocol {
 // Parse implements Parser.
 func (p *postgresql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if dir == Server {
-		if p.askTLS && b[0] == 'S' {
-			s.Handover("tls")
-			return 1, Done
-		}
-		p.askTLS = false
-		return len(b), More
+		return p.server(s, b)
+	}
+	if p.started {
+		return len(b), DirDone
 	}
 	n := 0
 	for len(b)-n >= 8 {
@@ -68,17 +73,69 @@ func (p *postgresql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		case postgresqlSSL:
 			s.AddProtocol("postgresql")
 			p.askTLS = true
+			p.asked++
 		case postgresqlGSS:
 			s.AddProtocol("postgresql")
+			p.asked++
 		case postgresqlStartup:
 			s.AddProtocol("postgresql")
 			p.startup(s, body)
-			return n, Done
+			p.started = true
+			return n, DirDone
 		default:
 			return n, Done
 		}
 	}
 	return n, More
+}
+
+// server reads what the server sends before the first query: whether it encrypts, how to log in, and what it is.
+func (p *postgresql) server(s *Session, b []byte) (int, Status) {
+	n := 0
+	if p.asked > 0 {
+		if p.askTLS && b[0] == 'S' {
+			s.Handover("tls")
+			return 1, Done
+		}
+		p.askTLS = false
+		p.asked--
+		if b[0] != 'N' || len(b) == 1 {
+			return len(b), More
+		}
+		n = 1
+	}
+	if !p.started {
+		return len(b), More
+	}
+	const head, longest = 5, 8 << 10
+	m, st := p.frames.each(Server, b[n:], head, longest, func(h []byte) int {
+		if size := binary.BigEndian.Uint32(h[1:]); size >= 4 && size <= 1<<20 && isLetters(h[:1]) {
+			return 1 + int(size)
+		}
+		return 0
+	}, func(m []byte) bool {
+		w := wire{b: m[head:]}
+		switch m[0] {
+		case 'S': // a setting
+			if name, value := w.cstring(), w.cstring(); string(name) == "server_version" {
+				s.Doc.SetString(p.f.version, string(value))
+			}
+		case 'R':
+			if method := nameOf([]string{2: "kerberos", 3: "password", 5: "md5", 7: "gss", 9: "sspi", 10: "sasl"}, int(min(w.be(4), 99))); method != "" {
+				s.Doc.AddString(p.f.auth, method)
+			}
+		case 'E':
+			for len(w.b) > 1 {
+				if field, text := w.be(1), w.cstring(); field == 'C' {
+					addText(s, p.f.failure, text)
+				}
+			}
+		case 'Z': // ready for queries
+			return false
+		}
+		return true
+	})
+	return n + m, st
 }
 
 // startup reads the names and values of a startup packet.

@@ -76,5 +76,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newTACACS,
 		newSyslog,
 		newRTP,
+		newRPC,
+		newISCSI,
 	}
 }

@@ -11,13 +11,14 @@ import (
 // 2.2.1.2), and hands over to what follows when that is secured.
 type rdp struct {
 	Base
-	requested, selected spi.FieldID
+	requested, selected, cookie spi.FieldID
 }
 
 const rdpHead = 11 // TPKT of 4 bytes, X.224 of 7
 
 func newRDP(r *spi.Registry) Protocol {
 	p := &rdp{
+		cookie:    fieldGroup{r, "rdp"}.list(spi.Term, "cookie", "Cookie", "cookies of connection requests: the user, or where load balancers route to"),
 		requested: r.Declare(spi.Field{Path: "rdp.requestedProtocols", Type: spi.Term, List: true, Exprs: []string{"rdp.requested-protocols"}, Name: "Requested", Help: "security protocols the client offers"}),
 		selected:  r.Declare(spi.Field{Path: "rdp.selectedProtocol", Type: spi.Term, List: true, Exprs: []string{"rdp.selected-protocol"}, Name: "Selected", Help: "security protocol the server picks"}),
 	}
@@ -67,6 +68,7 @@ func (p *rdp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 	body := b[head:size]
 	if rest, ok := bytes.CutPrefix(body, []byte("Cookie: ")); ok {
 		line, n := nextLine(rest)
+		addText(s, p.cookie, line)
 		if user, ok := bytes.CutPrefix(line, []byte("mstshash=")); ok {
 			s.AddUser(user)
 		}

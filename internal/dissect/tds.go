@@ -2,6 +2,8 @@ package dissect
 
 import (
 	"encoding/binary"
+	"strconv"
+	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -10,9 +12,14 @@ import (
 // 2.2.6.4) and 5 of Sybase (TDS 5.0 Functional Specification).
 type tds struct {
 	Base
-	ntlm *ntlm
+	f    *tdsFields
 	skip [2]int
 	seen int // packets
+}
+
+type tdsFields struct {
+	ntlm                                                   *ntlm
+	user, host, app, server, library, db, version, release spi.FieldID
 }
 
 const (
@@ -26,7 +33,18 @@ const (
 )
 
 func newTDS(r *spi.Registry) Protocol {
-	ntlm := declareNTLM(r)
+	g := fieldGroup{r, "tds"}
+	f := &tdsFields{
+		ntlm:    declareNTLM(r),
+		user:    g.list(spi.Term, "user", "User", "login names"),
+		host:    r.Declare(spi.Field{Path: "tds.host", Type: spi.LoTerm, List: true, Exprs: []string{"host.tds", "tds.host"}, Hot: true, Name: "Client host", Help: "names of client hosts"}),
+		app:     g.list(spi.Term, "app", "Application", "names that clients give themselves"),
+		server:  g.list(spi.Term, "server", "Server", "names of servers that clients ask for, and that servers tell"),
+		library: g.list(spi.Term, "library", "Library", "libraries of clients"),
+		db:      g.list(spi.Term, "db", "Database", "databases"),
+		version: g.list(spi.Term, "version", "Version", "protocol versions"),
+		release: g.list(spi.Term, "serverVersion", "Server version", "versions of servers"),
+	}
 	return Protocol{
 		Name: "tds",
 		Matchers: []Matcher{
@@ -34,7 +52,7 @@ func newTDS(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x10\x01\x00", MinLen: tdsHeader, Func: tdsLength},
 			{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: tdsHeader},
 		},
-		New: func(*Session) Parser { return &tds{ntlm: ntlm} },
+		New: func(*Session) Parser { return &tds{f: f} },
 	}
 }
 
@@ -64,35 +82,116 @@ func (p *tds) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			p.login5(s, body)
 		case tdsLogin7:
 			p.login7(s, body)
-			p.ntlm.find(s, body)
-		case tdsSSPI, tdsResult:
-			p.ntlm.find(s, body)
+			p.f.ntlm.find(s, body)
+		case tdsSSPI:
+			p.f.ntlm.find(s, body)
+		case tdsResult:
+			p.f.ntlm.find(s, body)
+			p.answer(s, body)
 		}
 		n += need
 		p.skip[dir] = size - need
 	}
 }
 
-// login7 reads the user of a LOGIN7 message, whose texts stand behind a table of places.
+// login7 reads a LOGIN7 message (MS-TDS 2.2.6.4), whose texts stand behind a table of places.
 func (p *tds) login7(s *Session, b []byte) {
-	const userAt = 40
-	if len(b) < userAt+4 {
+	const table = 36
+	if len(b) < 8 {
 		return
 	}
-	off, n := int(binary.LittleEndian.Uint16(b[userAt:])), 2*int(binary.LittleEndian.Uint16(b[userAt+2:]))
-	if n == 0 || n > 256 || off+n > len(b) {
-		return
+	addText(s, p.f.version, []byte(tdsVersion(b[4:8], true)))
+	for i, f := range []spi.FieldID{p.f.host, p.f.user, 0, p.f.app, p.f.server, 0, p.f.library, 0, p.f.db} {
+		at := table + 4*i
+		if i == 2 || i == 5 || i == 7 || len(b) < at+4 {
+			continue // the password, what is not in use, the language
+		}
+		off, n := int(binary.LittleEndian.Uint16(b[at:])), 2*int(binary.LittleEndian.Uint16(b[at+2:]))
+		if n == 0 || n > 256 || off+n > len(b) || off < table {
+			continue
+		}
+		text := []byte(utf16LEText(b[off : off+n]))
+		addText(s, f, text)
+		if f == p.f.user {
+			s.AddUser(text)
+		}
 	}
-	s.AddUser([]byte(utf16LEText(b[off : off+n])))
 }
 
-// login5 reads the user of a login record: texts of 30 bytes with their length behind.
+// tdsVersion returns the version of SQL Server's protocol by its number, of which clients send the bytes reversed.
+func tdsVersion(b []byte, reversed bool) string {
+	v := binary.BigEndian.Uint32(b)
+	if reversed {
+		v = binary.LittleEndian.Uint32(b)
+	}
+	switch v {
+	case 0x70000000, 0x07000000:
+		return "7.0"
+	case 0x71000000, 0x07010000:
+		return "7.1"
+	case 0x71000001:
+		return "7.1.1"
+	case 0x72090002:
+		return "7.2"
+	case 0x730a0003, 0x730b0003:
+		return "7.3"
+	case 0x74000004:
+		return "7.4"
+	case 0x08000000:
+		return "8.0"
+	}
+	return "0x" + strconv.FormatUint(uint64(v)|1<<32, 16)[1:]
+}
+
+// answer reads the tokens of a server's answer to a login: what it is, and the database in use (MS-TDS 2.2.7). Tokens
+// behind one without a length are not read.
+func (p *tds) answer(s *Session, b []byte) {
+	const loginAck, environment, info, failure = 0xad, 0xe3, 0xab, 0xaa
+	w := wire{b: b}
+	for len(w.b) > 3 {
+		token := w.be(1)
+		if token != loginAck && token != environment && token != info && token != failure {
+			return
+		}
+		body := wire{b: w.take(int(w.le(2)))}
+		switch token {
+		case loginAck: // interface, version, name, four numbers
+			body.take(1)
+			if v := body.take(4); v != nil && v[0] >= 7 {
+				addText(s, p.f.version, []byte(tdsVersion(v, false)))
+			}
+			n := int(body.be(1))
+			name := body.b[:min(len(body.b), 2*n)]
+			body.take(len(name))
+			if v := body.take(4); v != nil {
+				text := strings.TrimRight(utf16LEText(name), "\x00") + " " + strconv.Itoa(int(v[0])) + "." + strconv.Itoa(int(v[1])) + "." + strconv.Itoa(int(v[2])<<8|int(v[3]))
+				addText(s, p.f.release, []byte(text))
+			}
+		case environment:
+			const database = 1
+			if body.be(1) == database {
+				n := 2 * int(body.be(1))
+				addText(s, p.f.db, []byte(utf16LEText(body.take(n))))
+			}
+		}
+	}
+}
+
+// login5 reads a login record of Sybase: texts of 30 bytes with their length behind, first host, user, password, process,
+// application, service.
 func (p *tds) login5(s *Session, b []byte) {
-	const userAt, width = 31, 30
-	if len(b) <= userAt+width {
-		return
+	const width = 30
+	field := func(at int) []byte {
+		if len(b) <= at+width || int(b[at+width]) > width {
+			return nil
+		}
+		return b[at : at+int(b[at+width])]
 	}
-	if n := int(b[userAt+width]); n <= width {
-		s.AddUser(b[userAt : userAt+n])
-	}
+	const userAt, appAt, serverAt = 31, 140, 171
+	addText(s, p.f.host, field(0))
+	user := field(userAt)
+	addText(s, p.f.user, user)
+	s.AddUser(user)
+	addText(s, p.f.app, field(appAt))
+	addText(s, p.f.server, field(serverAt))
 }
