@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +27,12 @@ import (
 func numbered(n int) []byte {
 	payload := make([]byte, 20+n*37%1200)
 	binary.BigEndian.PutUint64(payload, uint64(n))
-	for i := 8; i < len(payload); i++ {
-		payload[i] = byte(n+i) >> (n % 4)
+	x := uint64(n)*0x9e3779b97f4a7c15 + 1
+	for i := 8; i+8 <= len(payload); i += 8 { // xorshift: does not compress
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		binary.LittleEndian.PutUint64(payload[i:], x)
 	}
 	return udp(byte(n%40), uint16(n*7%50), payload)
 }
@@ -41,6 +46,8 @@ type generator struct {
 	packet     func(n int) []byte
 	sent       chan int // told how many were sent when it ends; may be nil
 	dropsEvery int
+
+	flushed atomic.Int64 // packets before this one were flushed
 
 	mu    sync.Mutex
 	state capture.State
@@ -85,6 +92,7 @@ func (g *generator) Run(ctx context.Context, open capture.Opener) error {
 			if err := sink.Flush(); err != nil {
 				return err
 			}
+			g.flushed.Store(int64(n + 1))
 			time.Sleep(time.Until(start.Add(time.Duration(n-g.from) * time.Second / time.Duration(g.rate))))
 		}
 	}

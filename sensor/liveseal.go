@@ -201,7 +201,8 @@ func (l *liveLane) writeChunk(b *chunk.Builder, m chunk.Meta) (s spool.Sealed, s
 	if err = errors.Join(err, f.Close()); err != nil {
 		return s, sum, errors.Join(fmt.Errorf("write chunk: %w", err), os.Remove(f.Name()))
 	}
-	return spool.Sealed{Temp: f.Name(), Sequence: m.Sequence, KeyNanos: m.KeyNanos, Packets: sum.Meta.Packets, Bytes: sum.SizeBytes}, sum, nil
+	return spool.Sealed{Temp: f.Name(), Sequence: m.Sequence, KeyNanos: m.KeyNanos, Packets: sum.Meta.Packets,
+		Kernel: m.KernelDrops, Dropped: m.SpoolDrops, Bytes: sum.SizeBytes}, sum, nil
 }
 
 // abandon removes what was written for a segment that could not be sealed.

@@ -26,9 +26,9 @@ type Segment struct {
 	packets uint64 // as far as this process has written them
 	lost    Losses // of which records are in it, likewise
 	found   bool   // it was there at Open: packets and lost are not known
-	writing bool // records may still come
-	syncing bool // it is not durable yet
-	busy    bool // it is being sealed
+	writing bool   // records may still come
+	syncing bool   // it is not durable yet
+	busy    bool   // it is being sealed
 }
 
 // Chunk is a sealed chunk, under way to the store.
@@ -39,6 +39,8 @@ type Chunk struct {
 	Sequence uint64
 	KeyNanos int64
 	Packets  uint64
+	Kernel   uint64 // packets lost before the sensor, of which the chunk tells
+	Dropped  uint64 // packets that the sensor lost, likewise
 	Path     string
 	Bytes    int64
 
@@ -149,6 +151,8 @@ type Sealed struct {
 	Sequence uint64
 	KeyNanos int64
 	Packets  uint64
+	Kernel   uint64 // losses that it tells of
+	Dropped  uint64
 	Bytes    int64
 }
 
@@ -163,7 +167,7 @@ func (g *Segment) Finish(sealed []Sealed, taken, left Losses) error {
 	defer l.fileMu.Unlock()
 	chunks := make([]*Chunk, len(sealed))
 	for i, f := range sealed {
-		c := &Chunk{Lane: l, Segment: g.Number, Part: i, Sequence: f.Sequence, KeyNanos: f.KeyNanos, Packets: f.Packets, Bytes: f.Bytes}
+		c := &Chunk{Lane: l, Segment: g.Number, Part: i, Sequence: f.Sequence, KeyNanos: f.KeyNanos, Packets: f.Packets, Kernel: f.Kernel, Dropped: f.Dropped, Bytes: f.Bytes}
 		c.Path = filepath.Join(l.dir, c.fileName())
 		if err := os.Rename(f.Temp, c.Path); err != nil {
 			return err
@@ -220,7 +224,7 @@ func (s *Spool) forgetSegment(g *Segment) {
 
 // fileName holds all that is known of the chunk, so that nothing need be read at a start.
 func (c *Chunk) fileName() string {
-	return fmt.Sprintf("%010d.%03d-%020d-%010d-%d%s", c.Segment, c.Part, c.KeyNanos, c.Sequence, c.Packets, chunkExt)
+	return fmt.Sprintf("%010d.%03d-%020d-%010d-%d-%d-%d%s", c.Segment, c.Part, c.KeyNanos, c.Sequence, c.Packets, c.Kernel, c.Dropped, chunkExt)
 }
 
 const chunkExt = ".pcap.zst"
@@ -232,15 +236,17 @@ func parseChunkName(name string) (c Chunk, ok bool) {
 		return c, false
 	}
 	f := strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '-' })
-	if len(f) != 5 {
+	if len(f) != 7 {
 		return c, false
 	}
-	var err [5]error
+	var err [7]error
 	c.Segment, err[0] = strconv.ParseUint(f[0], 10, 64)
 	c.Part, err[1] = strconv.Atoi(f[1])
 	c.KeyNanos, err[2] = strconv.ParseInt(f[2], 10, 64)
 	c.Sequence, err[3] = strconv.ParseUint(f[3], 10, 64)
 	c.Packets, err[4] = strconv.ParseUint(f[4], 10, 64)
+	c.Kernel, err[5] = strconv.ParseUint(f[5], 10, 64)
+	c.Dropped, err[6] = strconv.ParseUint(f[6], 10, 64)
 	return c, errors.Join(err[:]...) == nil && c.fileName() == name
 }
 
@@ -306,7 +312,7 @@ func (c *Chunk) Replace(with Sealed) error {
 	l, s := c.Lane, c.Lane.spool
 	l.fileMu.Lock()
 	defer l.fileMu.Unlock()
-	n := Chunk{Segment: c.Segment, Part: c.Part, Sequence: with.Sequence, KeyNanos: with.KeyNanos, Packets: with.Packets}
+	n := Chunk{Segment: c.Segment, Part: c.Part, Sequence: with.Sequence, KeyNanos: with.KeyNanos, Packets: with.Packets, Kernel: with.Kernel, Dropped: with.Dropped}
 	path := filepath.Join(l.dir, n.fileName())
 	if err := os.Rename(with.Temp, path); err != nil {
 		return err

@@ -138,7 +138,7 @@ func (s *Spool) dropOne() bool {
 	switch {
 	case oldestChunk != nil:
 		c := oldestChunk
-		s.dropped(c.Lane, c.Path, Losses{Quota: c.Packets}, c.Packets)
+		s.dropped(c.Lane, c.Path, Losses{Kernel: c.Kernel, Quota: c.Packets + c.Dropped}, c.Packets)
 	case oldestSegment != nil:
 		g := oldestSegment
 		lost := g.lost

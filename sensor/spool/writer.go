@@ -15,6 +15,7 @@ import (
 const (
 	firstRetry = 10 * time.Millisecond
 	lastRetry  = 500 * time.Millisecond
+	tellEvery  = 10 * time.Second
 )
 
 // writer writes the buffers of a lane into segments.
@@ -22,6 +23,7 @@ type writer struct {
 	l      *Lane
 	seg    *segmentFile // being written; nil when there is none
 	syncer *syncer
+	told   time.Time // when the log was last told of a stall
 }
 
 // segmentFile is a segment while it is written.
@@ -149,7 +151,7 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 			n, err = w.seg.f.WriteAt(piece, w.seg.off)
 			if err == nil {
 				w.wrote(piece, packets, lost)
-				if l.stalled.Swap(0) != 0 {
+				if l.stalled.Swap(0) != 0 && w.mayTell() {
 					l.log.Info("spool takes packets again", "lane", l.name)
 				}
 				return
@@ -165,7 +167,9 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 		}
 		if s.mayFree() && (err == nil || errors.Is(err, unix.ENOSPC)) {
 			cause = 0 // the janitor is at it
-		} else if l.stalled.Swap(cause) != cause {
+		} else if l.stalled.Swap(cause) == cause || !w.mayTell() {
+			// It was told.
+		} else {
 			if cause == stalledQuota {
 				l.log.Error("spool is full: packets are dropped", "lane", l.name, "policy", s.cfg.Policy, "quota", s.cfg.Quota)
 			} else {
@@ -198,6 +202,16 @@ func (w *writer) wrote(piece []byte, packets uint32, lost Losses) {
 	w.seg.bytes += uint64(len(piece))
 	w.l.spool.grown(w.seg.item, int64(len(piece)), packets, lost)
 	w.syncer.dirty.Store(true)
+}
+
+// mayTell reports whether the log can take one more line about a stall: a spool at
+// its limit stalls and goes on many times a second.
+func (w *writer) mayTell() bool {
+	if time.Since(w.told) < tellEvery {
+		return false
+	}
+	w.told = time.Now()
+	return true
 }
 
 // wholeRecords returns how many bytes of b are whole records, and the packets in them.

@@ -1,0 +1,320 @@
+package sensor
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wirelake/internal/config"
+	"wirelake/internal/objstore"
+	"wirelake/sensor/capture"
+	"wirelake/sensor/spool"
+	"wirelake/testenv"
+)
+
+// TestMain is, when asked, a sensor that is to be killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("SENSOR_TEST_SPOOL") == "" {
+		os.Exit(m.Run())
+	}
+	if err := killedSensor(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// killedSync bounds what a kill may cost.
+const killedSync = 250 * time.Millisecond
+
+func killedConfig(folder string) Config {
+	cfg := DefaultConfig()
+	cfg.Name, cfg.Spool = "s1", folder
+	cfg.ChunkBytes, cfg.ChunkSpan, cfg.Quota = config.MiB, time.Second, config.GiB
+	cfg.Sync, cfg.LeaseTTL = killedSync, minLeaseTTL
+	return cfg
+}
+
+// killedSensor captures numbered packets, and tells on standard output how far it is.
+func killedSensor() error {
+	store, err := objstore.Open(context.Background(), os.Getenv("SENSOR_TEST_STORE"), objstore.Options{})
+	if err != nil {
+		return err
+	}
+	from, err := strconv.Atoi(os.Getenv("SENSOR_TEST_FROM"))
+	if err != nil {
+		return err
+	}
+	g := &generator{lane: "gen0-0", from: from, to: from + 1_000_000, rate: 8000}
+	s, err := New(store, killedConfig(os.Getenv("SENSOR_TEST_SPOOL")), []capture.Source{g}, Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for range time.Tick(5 * time.Millisecond) {
+			fmt.Println(g.flushed.Load())
+		}
+	}()
+	return s.Run(context.Background())
+}
+
+// TestKilledSensor kills a sensor under load 50 times at random moments, each started
+// on what the one before left. Nothing is lost but what came right before a kill, and
+// nothing is there twice.
+func TestKilledSensor(t *testing.T) {
+	const killed, perRun = 50, 1_000_000
+	minio := testenv.MinIO(t)
+	minio.Setenv(t)
+	folder := filepath.Join(t.TempDir(), "spool")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	type told struct {
+		at time.Time
+		n  int
+	}
+	safe, last := make([]int, killed), make([]int, killed) // by run: what must be there, and what may
+	for run := range killed {
+		cmd := exec.CommandContext(t.Context(), program)
+		cmd.Env = append(os.Environ(), "SENSOR_TEST_SPOOL="+folder, "SENSOR_TEST_STORE="+minio.URL("killed"), fmt.Sprintf("SENSOR_TEST_FROM=%d", run*perRun))
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var lines []told
+		var at time.Time
+		kill := time.AfterFunc(time.Hour, func() {})
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			n, err := strconv.Atoi(scanner.Text())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(lines) == 0 && n > 0 {
+				kill.Stop()
+				kill = time.AfterFunc(50*time.Millisecond+time.Duration(rng.IntN(700))*time.Millisecond, func() {
+					at = time.Now()
+					_ = cmd.Process.Kill()
+				})
+			}
+			if n > 0 {
+				lines = append(lines, told{time.Now(), n})
+			}
+		}
+		if err := cmd.Wait(); err == nil || len(lines) == 0 || !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("run %d ended by itself: %v\n%s", run, err, errs.String())
+		}
+		safe[run], last[run] = run*perRun, lines[len(lines)-1].n
+		for _, l := range lines {
+			if at.Sub(l.at) > killedSync {
+				safe[run] = l.n
+			}
+		}
+	}
+	store, err := objstore.Open(t.Context(), minio.URL("killed"), objstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSensor(t, store, killedConfig(folder), &generator{lane: "gen0-0", from: killed * perRun, to: killed*perRun + 10})
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := readArchive(t, store)
+	total, unsynced := 0, 0
+	for run := range killed {
+		n := run * perRun
+		for ; a.seen[uint64(n)] == 1; n++ {
+			delete(a.seen, uint64(n))
+		}
+		total += n - run*perRun
+		unsynced += max(0, last[run]-n)
+		if n < safe[run] {
+			t.Errorf("run %d: packets from %d to %d are lost", run, n, safe[run])
+		}
+	}
+	for i := range 10 {
+		if a.seen[uint64(killed*perRun+i)] != 1 {
+			t.Errorf("packet %d of the last run is there %d times", i, a.seen[uint64(killed*perRun+i)])
+		}
+		delete(a.seen, uint64(killed*perRun+i))
+	}
+	for n, times := range a.seen { // behind a gap, or twice
+		t.Fatalf("packet %d of run %d is there %d times", n%perRun, n/perRun, times)
+	}
+	t.Logf("%d packets of %d runs archived in %d chunks, %d not synced when the process was killed", total, killed, len(a.chunks), unsynced)
+	if total < killed*100 {
+		t.Errorf("only %d packets in all: there was no load", total)
+	}
+}
+
+// outage is how long the store is away. WIRELAKE_TEST_OUTAGE gives another time.
+func outage(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("WIRELAKE_TEST_OUTAGE")
+	if text == "" {
+		return 2 * time.Minute
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestStoreFaults captures while MinIO is away, slow, answers 503, and its connections
+// break in the middle of a part: every packet arrives, once.
+func TestStoreFaults(t *testing.T) {
+	minio := testenv.MinIO(t)
+	minio.Setenv(t)
+	proxy := testenv.Proxy(t, minio.Addr())
+	upstream, err := url.Parse("http://" + proxy.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refuse atomic.Bool
+	var refused atomic.Int64
+	forward := httputil.NewSingleHostReverseProxy(upstream) // keeps the Host header, which is signed
+	forward.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) {
+		// The connection behind broke: so does this one.
+		panic(http.ErrAbortHandler)
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() {
+			refused.Add(1)
+			http.Error(w, "<Error><Code>SlowDown</Code></Error>", http.StatusServiceUnavailable)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	via := minio.Via(strings.TrimPrefix(front.URL, "http://"))
+	t.Setenv("AWS_ENDPOINT_URL_S3", via.Endpoint)
+	opts := objstore.Options{Config: objstore.DefaultConfig()}
+	opts.MaxAttempts, opts.Timeout, opts.PartSize = 2, 2*time.Second, 5*config.MiB // so that failures reach the sensor
+	store, err := objstore.Open(t.Context(), via.URL("faults"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := liveConfig(t)
+	cfg.ChunkBytes, cfg.ChunkSpan, cfg.StopTimeout = 12*config.MiB, 4*time.Second, 2*time.Minute // of several parts
+	g := &generator{lane: "gen0-0", to: 1 << 30, rate: 5000, sent: make(chan int, 1)}
+	s := newSensor(t, store, cfg, g)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	uploads := func() uint64 { return s.counts.uploads.Load() }
+	recovers := func(phase string) {
+		t.Helper()
+		proxy.Clear()
+		before := uploads()
+		waitLong(t, "uploads after "+phase, func() bool { return uploads() > before+1 })
+	}
+	waitLong(t, "the first upload", func() bool { return uploads() > 0 })
+
+	proxy.Down()
+	time.Sleep(outage(t))
+	if s.counts.failures.Load() == 0 || s.Status().Uploads.FailingSince.IsZero() {
+		t.Error("the store was away and no upload failed")
+	}
+	proxy.Up()
+	recovers("the outage")
+
+	proxy.Latency(300*time.Millisecond, 100*time.Millisecond)
+	before := uploads()
+	waitLong(t, "uploads into a slow store", func() bool { return uploads() > before })
+	recovers("slowness")
+
+	refuse.Store(true)
+	waitLong(t, "answers 503", func() bool { return refused.Load() > 6 })
+	refuse.Store(false)
+	recovers("503")
+
+	failures := s.counts.failures.Load()
+	proxy.TruncateRequests(8_000_000) // in the middle of a part
+	waitLong(t, "broken uploads", func() bool { return s.counts.failures.Load() > failures })
+	recovers("breaks within parts")
+
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	st := s.Status()
+	if st.Drops.Lost() != 0 || st.Spool.BacklogBytes != 0 {
+		t.Errorf("lost %+v, spool %+v", st.Drops, st.Spool)
+	}
+	n := <-g.sent
+	t.Logf("%d packets in %d chunks; %d uploads failed and were repeated", n, st.Uploads.Chunks, st.Uploads.Failures)
+	readArchive(t, store).wantPackets(t, n, 0)
+}
+
+func waitLong(t testing.TB, what string, ready func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	for !ready() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited too long for %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestSensorOnAFullDisk has so small a disk, and a store so slow, that packets are
+// dropped: what is in the archive and what the counters say is all that was sent.
+func TestSensorOnAFullDisk(t *testing.T) {
+	for _, policy := range []spool.Policy{spool.DropOldest, spool.DropNew} {
+		t.Run(string(policy), func(t *testing.T) {
+			dir := t.TempDir()
+			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+				t.Fatalf("mount a tmpfs (this test needs root): %v", err)
+			}
+			t.Cleanup(func() {
+				if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+					t.Error(err)
+				}
+			})
+			store := fileStore(t)
+			cfg := liveConfig(t)
+			cfg.Spool, cfg.Policy, cfg.Bandwidth = filepath.Join(dir, "spool"), string(policy), 2*config.MiB
+			cfg.ChunkSpan = 5 * time.Second
+			const n = 60_000 // 40 MB
+			s := newSensor(t, store, cfg, &generator{lane: "gen0-0", to: n, rate: 30_000, dropsEvery: 1000})
+			if err := s.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			st := s.Status()
+			lost := st.Drops.QuotaOldest + st.Drops.QuotaNew + st.Drops.Disk
+			if lost == 0 {
+				t.Fatal("nothing was dropped: the disk was not full")
+			}
+			a := readArchive(t, store)
+			a.wantPackets(t, n, lost)
+			kernel, dropped := a.losses()
+			if kernel != n/1000 || dropped != lost {
+				t.Errorf("chunks tell of %d packets lost in the kernel and %d in the spool, the counters of %d and %d", kernel, dropped, n/1000, lost)
+			}
+			t.Logf("%d of %d packets dropped", lost, n)
+		})
+	}
+}
