@@ -23,6 +23,7 @@ func TestReference(t *testing.T) {
 			"NTLMSSP\x00\x03\x00\x00\x00"+strings.Repeat("\x00", 24)+"\x02\x00\x02\x00\x40\x00\x00\x00"+strings.Repeat("\x00", 20)+"me"+strings.Repeat("\x00", 14)), "", "smb.user", []string{"me"}, nil},
 		{"what the server runs", TCP, 445, "", smb1Message(0x73, 0x80, false, strings.Repeat("\x00", 6), "Unix\x00Samba\x00"), "smb.os", []string{"Unix"}, nil},
 		{"RPC over HTTP", TCP, 80, "RPC_IN_DATA /rpc/rpcproxy.dll?x:6001 HTTP/1.1\r\nHost: mail\r\n\r\n", "", "http.method", []string{"RPC_IN_DATA"}, nil},
+		{"parameters of SIP addresses", UDP, 5060, "OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:c@d>;tag=1\r\n\r\n", "", "sip.from", []string{"<sip:c@d>"}, []string{"<sip:c@d>;tag=1"}},
 		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
 	} {
 		for _, reference := range []bool{false, true} {

@@ -161,15 +161,18 @@ func (p *sip) header(s *Session, d *sipDir, line []byte) {
 	case is("Content-Type", "c"):
 		d.sdp = hasPrefixFold(value, "application/sdp")
 	case is("From", "f"):
-		s.Doc.AddBytes(p.f.from, sipAddress(value))
+		s.Doc.AddBytes(p.f.from, sipAddress(s, value))
 		p.uriUser(s, value)
 	case is("To", "t"):
-		s.Doc.AddBytes(p.f.to, sipAddress(value))
+		s.Doc.AddBytes(p.f.to, sipAddress(s, value))
 		p.uriUser(s, value)
 	case is("Contact", "m"):
 		s.Doc.AddBytes(p.f.contact, value)
 	case is("Via", "v"):
-		via, _, _ := bytes.Cut(value, []byte(";"))
+		via := value
+		if !s.Reference {
+			via, _, _ = bytes.Cut(value, []byte(";"))
+		}
 		s.Doc.AddBytes(p.f.via, bytes.TrimSpace(via))
 	case is("User-Agent", ""):
 		s.Doc.AddBytes(p.f.userAgent, value)
@@ -186,8 +189,11 @@ func (p *sip) header(s *Session, d *sipDir, line []byte) {
 	}
 }
 
-// sipAddress returns a name-addr without the parameters behind it.
-func sipAddress(v []byte) []byte {
+// sipAddress returns a name-addr without the parameters behind it, which differ with every call; the reference keeps them.
+func sipAddress(s *Session, v []byte) []byte {
+	if s.Reference {
+		return v
+	}
 	if i := bytes.IndexByte(v, '>'); i >= 0 {
 		return v[:i+1]
 	}
