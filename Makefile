@@ -3,6 +3,7 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LISTEN   ?= 127.0.0.1:8005
 FUZZTIME ?= 30s
+SOAKTIME ?= 10m
 BENCH    ?= .
 
 GO      := go
@@ -14,7 +15,7 @@ RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
 OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
 
 .DEFAULT_GOAL := help
-.PHONY: help build web binary run test lint fuzz bench bench-sensor microbench fmt setup spi-score
+.PHONY: help build web binary run test lint fuzz soak bench bench-sensor microbench fmt setup spi-score
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,10 @@ lint: ## run golangci-lint, tsc and eslint
 
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) testenv/fuzz.sh
+
+soak: ## run sensor, compactor and query for SOAKTIME (10m) with faults at random, and strike the balance of packets (root)
+	testenv/setup.sh minio packages
+	$(GO) test ./testenv/soak -run TestSoak -v -count 1 -timeout 0 -soak.time $(SOAKTIME) $(SOAK_OPTIONS)
 
 bench: ## measure wirelake beside yardsticks of the same run (BENCH_OPTIONS: see testenv/bench)
 	testenv/setup.sh minio elasticsearch venv
