@@ -65,7 +65,7 @@ func newService(t *testing.T, env []string, name string, args ...string) *servic
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			_ = s.cmd.Process.Kill() // it may have ended
-			_ = <-s.ended // killed
+			t.Logf("%s: %v", name, <-s.ended)
 		}
 		if t.Failed() {
 			b, err := os.ReadFile(log.Name())
