@@ -17,8 +17,9 @@ import (
 // cutRules are the compiled rules that cut long flows. They do not change, and are
 // safe for concurrent use.
 type cutRules struct {
-	set   *dissect.Set
-	rules []cutRule
+	set      *dissect.Set
+	registry *spi.Registry // of the fields of all sessions: those of dissectors are not known here
+	rules    []cutRule
 }
 
 type cutRule struct {
@@ -34,6 +35,7 @@ type cutRule struct {
 func cutFields() []spi.FieldID {
 	return []spi.FieldID{
 		spi.SourceIP, spi.DestinationIP, spi.SourcePort, spi.DestinationPort, spi.IPProtocol, spi.EtherType, spi.Protocol, spi.VLAN, spi.VNI,
+		spi.SourceOuterIP, spi.DestinationOuterIP,
 	}
 }
 
@@ -42,10 +44,10 @@ func compileCutRules(rules []CutRule, set *dissect.Set) (*cutRules, error) {
 	if len(rules) == 0 {
 		return nil, nil //nolint:nilnil // nothing is cut
 	}
-	c := &cutRules{set: set}
+	c := &cutRules{set: set, registry: spi.NewRegistry().Freeze()}
 	var errs []error
 	for i, r := range rules {
-		rule, err := compileCutRule(r, set)
+		rule, err := c.compile(r)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cut[%d].match: %w", i, err))
 			continue
@@ -55,12 +57,12 @@ func compileCutRules(rules []CutRule, set *dissect.Set) (*cutRules, error) {
 	return c, errors.Join(errs...)
 }
 
-func compileCutRule(r CutRule, set *dissect.Set) (cutRule, error) {
+func (c *cutRules) compile(r CutRule) (cutRule, error) {
 	text := strings.TrimSpace(r.Match)
-	if set.HasProtocol(text) {
+	if c.set.HasProtocol(text) || text == "tcp" || text == "udp" {
 		text = "protocols == " + text
 	}
-	e, err := expr.Parse(text, set.Registry(), time.Now())
+	e, err := expr.Parse(text, c.registry, time.Now())
 	if err != nil {
 		return cutRule{}, err
 	}
@@ -70,7 +72,7 @@ func compileCutRule(r CutRule, set *dissect.Set) (cutRule, error) {
 		if !slices.Contains(known, f.ID) {
 			names := make([]string, len(known))
 			for i, id := range known {
-				names[i] = set.Registry().Field(id).Path
+				names[i] = c.registry.Field(id).Path
 			}
 			return rule, fmt.Errorf("%s is not known while packets are sealed; known are %s", f.Path, strings.Join(names, ", "))
 		}
@@ -126,7 +128,7 @@ func (c *cutter) use(rules *cutRules) {
 		c.young, c.old = nil, nil
 		return
 	}
-	c.recognizer, c.doc = dissect.NewRecognizer(rules.set), rules.set.Registry().NewDocument()
+	c.recognizer, c.doc = dissect.NewRecognizer(rules.set), rules.registry.NewDocument()
 	for _, flows := range []map[packet.Key]*cutFlow{c.young, c.old} {
 		for _, f := range flows {
 			f.decided = false
@@ -250,6 +252,10 @@ func (c *cutter) describe(f *cutFlow, p *packet.Packet) {
 	}
 	for _, v := range p.VNIs() {
 		d.AddInt(spi.VNI, int64(v))
+	}
+	for _, o := range p.OuterIPs() {
+		d.AddIP(spi.SourceOuterIP, o.SrcIP())
+		d.AddIP(spi.DestinationOuterIP, o.DstIP())
 	}
 	for _, name := range f.protocols {
 		d.AddString(spi.Protocol, name)
