@@ -2,18 +2,18 @@ package dissect
 
 import "bytes"
 
-// krb5Token begins a Kerberos AP-REQ in GSS-API: the mechanism and the token's id (RFC 4121 section 4.1).
-const krb5Token = "\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00"
+// krb5Mechanism begins a Kerberos AP-REQ in GSS-API: the mechanism and the token's id (RFC 4121 section 4.1).
+const krb5Mechanism = "\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00"
 
 // ticket notes the service and the realm that the ticket is for within b, a GSS-API token or one of SPNEGO (RFC 4178)
 // that a log-in carries, if there is one. The reference tells of Kerberos' own messages only.
 func (p *krb5) ticket(s *Session, b []byte) {
 	const request, ticket = 0x6e, 0x61
-	i := bytes.Index(b, []byte(krb5Token))
+	i := bytes.Index(b, []byte(krb5Mechanism))
 	if i < 0 || s.Reference {
 		return
 	}
-	tag, v, _, ok := berNext(b[i+len(krb5Token):])
+	tag, v, _, ok := berNext(b[i+len(krb5Mechanism):])
 	if !ok || tag != request {
 		return
 	}

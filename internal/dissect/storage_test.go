@@ -141,7 +141,7 @@ func TestTicket(t *testing.T) {
 	name := ber(0xa2, ber(0x30, ber(0xa0, ber(2, "\x02")), ber(0xa1, ber(0x30, ber(0x1b, "cifs"), ber(0x1b, "files.example.com")))))
 	ticket := ber(0x61, ber(0x30, ber(0xa0, ber(2, "\x05")), ber(0xa1, ber(0x1b, "EXAMPLE.COM")), name, ber(0xa3, ber(0x30, "encrypted"))))
 	request := ber(0x6e, ber(0x30, ber(0xa0, ber(2, "\x05")), ber(0xa1, ber(2, "\x0e")), ber(0xa2, ber(3, "\x00\x00\x00\x00\x00")), ber(0xa3, ticket)))
-	blob := ber(0x60, krb5Token+request)
+	blob := ber(0x60, krb5Mechanism+request)
 	s := exchange(1<<20, smbFrame(smb2Test(1, 0, 1, false, u16le(25)+strings.Repeat("\x00", 10)+u16le(64+24)+u16le(len(blob))+strings.Repeat("\x00", 8)+blob)))
 	wantStrings(t, s, "krb5.sname", "cifs/files.example.com")
 	wantStrings(t, s, "krb5.realm", "EXAMPLE.COM")
