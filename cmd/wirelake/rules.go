@@ -1,22 +1,26 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"wirelake/internal/config"
 	"wirelake/internal/dissect"
 	"wirelake/internal/rules"
 	"wirelake/internal/session"
 	"wirelake/internal/spi"
+	"wirelake/sensor"
 )
 
 // addRulesFlag adds the flag that names the rules file.
@@ -31,10 +35,6 @@ func (a *app) tagger(set *dissect.Set) (*rules.Tagger, error) {
 		return a.rules, nil
 	}
 	t, err := rules.Open(a.cfg.Rules, rules.Parts{Registry: set.Registry(), Log: a.log, Metrics: a.reg, UserAgent: "wirelake/" + a.build.Version})
-	var bad *rules.Error
-	if errors.As(err, &bad) {
-		return nil, usageErrorf("rules:\n%w", bad)
-	}
 	if err != nil {
 		return nil, usageErrorf("rules: %w", err)
 	}
@@ -77,6 +77,27 @@ func (a *app) withRules(ctx context.Context, t *rules.Tagger, work func(context.
 	}
 	stop()
 	return errors.Join(err, <-done)
+}
+
+// withKeepRules adds the rules with keep of a rules file to those that the sensor has of its own.
+func withKeepRules(cfg sensor.Config, file string) (sensor.Config, error) {
+	if file == "" {
+		return cfg, nil
+	}
+	f, err := rules.Read(file, dissect.New().Registry())
+	if err != nil {
+		return cfg, usageErrorf("rules: %w", err)
+	}
+	cfg.Cut = slices.Clone(cfg.Cut)
+	for _, r := range f.Rules {
+		if r.Keep >= 0 {
+			cfg.Cut = append(cfg.Cut, sensor.CutRule{Match: r.Text, Bytes: config.Size(r.Keep)})
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, usageErrorf("sensor, with the rules of %s: %w", file, err)
+	}
+	return cfg, nil
 }
 
 func newRulesCommand(a *app) *cobra.Command {
@@ -125,12 +146,16 @@ for; the others are evaluated for each session.`,
 
 // writeRules prints the rules and lists of a Tagger.
 func writeRules(w io.Writer, t *rules.Tagger) error {
-	all, pruned := t.Rules()
+	all, tagging, pruned := t.Rules()
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(all) > 0 {
-		fmt.Fprintln(tw, "LINE\tRULE\tTAGS\tEXPRESSION")
+		fmt.Fprintln(tw, "LINE\tRULE\tTAGS\tKEEP\tEXPRESSION")
 		for _, r := range all {
-			fmt.Fprintf(tw, "%d\t%s\t%s\t%s\n", r.Line, r.Name, strings.Join(r.Tags, ","), r.Expr)
+			keep := "-"
+			if r.Keep >= 0 {
+				keep = config.Size(r.Keep).String()
+			}
+			fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\n", r.Line, r.Name, cmp.Or(strings.Join(r.Tags, ","), "-"), keep, r.Expr)
 		}
 		fmt.Fprintln(tw)
 	}
@@ -152,7 +177,7 @@ func writeRules(w io.Writer, t *rules.Tagger) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d rules, %d of them pruned; %d lists\n", len(all), pruned, len(lists))
+	_, err := fmt.Fprintf(w, "%d rules, %d with tags, %d of these pruned; %d lists\n", len(all), tagging, pruned, len(lists))
 	return err
 }
 
@@ -225,8 +250,11 @@ func (c *matchCounter) write(w io.Writer, t *rules.Tagger) error {
 	for _, l := range t.Lists() {
 		fmt.Fprintf(tw, "%d\tlist\t%s\t%s\n", c.by[[2]string{"list", l.Source.Name}], l.Source.Name, strings.Join(l.Source.Tags, ","))
 	}
-	all, _ := t.Rules()
+	all, _, _ := t.Rules()
 	for _, r := range all {
+		if len(r.Tags) == 0 {
+			continue
+		}
 		fmt.Fprintf(tw, "%d\trule\t%s\t%s\n", c.by[[2]string{"rule", r.Name}], r.Name, strings.Join(r.Tags, ","))
 	}
 	fmt.Fprintf(tw, "%d\tof all\t\t\n", c.sessions)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wirelake/internal/pcapfile"
 )
 
 // rulesFolder writes a rules file with two lists beside it, which tag sessions of the sample, and returns its path.
@@ -103,6 +107,60 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRulesKeep holds that a sensor cuts the flows of a rule with keep, and no others, and that the compactor tags by the same file.
+func TestRulesKeep(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rules.yaml")
+	text := "rules:\n- {name: web, expression: port.dst == 80, tags: [cut], keep: 200}\n- {name: other, expression: port.dst == 443, tags: [whole]}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := "file://" + filepath.Join(dir, "store")
+	for _, args := range [][]string{
+		{"sensor", "--name", "s", "--rules", file, "--read", sampleCapture, "--spool", filepath.Join(dir, "spool"), "--store", store},
+		{"compactor", "--once", "--rules", file, "--store", store},
+	} {
+		if code, _, errs := runCLI(t, args...); code != exitOK {
+			t.Fatalf("%s: exit code %d: %s", args[0], code, errs)
+		}
+	}
+	cut := func(expression string) (n, short int) {
+		t.Helper()
+		out := filepath.Join(dir, "out.pcap")
+		if code, _, errs := runCLI(t, "packets", "--store", store, expression, "-w", out); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, errs)
+		}
+		f, err := os.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		r, err := pcapfile.NewReader(f, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var rec pcapfile.Record
+		for {
+			if err := r.Next(&rec); errors.Is(err, io.EOF) {
+				return n, short
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			if len(rec.Data) < rec.WireLen {
+				short++
+			}
+		}
+	}
+	if n, short := cut("tags == cut"); short == 0 || short == n {
+		t.Errorf("%d of %d packets of the rule are cut", short, n)
+	}
+	if n, short := cut("tags == whole"); n == 0 || short != 0 {
+		t.Errorf("%d of %d packets of another rule are cut", short, n)
+	}
+}
+
 // TestRulesCheck holds what check prints of a good file, and that a bad one or a list that cannot be loaded ends it with 2.
 func TestRulesCheck(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -119,7 +177,7 @@ func TestRulesCheck(t *testing.T) {
 	}
 	for _, want := range []string{
 		`2     nets   watched  2        `, `1 (line 4: "not an entry" is no entry: it has spaces)  ` + filepath.Join(filepath.Dir(file), "nets.txt"),
-		`3     names  tracker  2        `, "5     cleartext         clear  protocols == http && protocols != tls", "2 rules, 2 of them pruned; 2 lists",
+		`3     names  tracker  2        `, "5     cleartext         clear  -     protocols == http && protocols != tls", "2 rules, 2 with tags, 2 of these pruned; 2 lists",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -72,12 +72,17 @@ See docs/sensor.md for operation, alerts and sizing.`,
 	} {
 		bindFlag(f, flag, "sensor."+path)
 	}
+	addRulesFlag(cmd)
+	f.Lookup("rules").Usage = "YAML file whose rules with keep cut flows (default: none)"
 	return cmd
 }
 
 func (a *app) runSensor(cmd *cobra.Command) error {
-	cfg := a.cfg.Sensor
 	ctx := cmd.Context()
+	cfg, err := withKeepRules(a.cfg.Sensor, a.cfg.Rules.File)
+	if err != nil {
+		return err
+	}
 	if err := handOver(cfg); err != nil {
 		return err
 	}
@@ -211,6 +216,9 @@ func (a *app) reloadSensor(ctx context.Context, cmd *cobra.Command, s *sensor.Se
 		}
 		fresh := defaultSettings()
 		_, err := config.Load(&fresh, a.configSource(cmd))
+		if err == nil {
+			fresh.Sensor, err = withKeepRules(fresh.Sensor, fresh.Rules.File)
+		}
 		if err == nil {
 			err = s.Reload(fresh.Sensor)
 		}

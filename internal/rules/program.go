@@ -15,7 +15,8 @@ import (
 // values are in an index, and a rule is evaluated only when the document has
 // one of them. A rule that asks for none, but for a field, is evaluated when the document has the field.
 type program struct {
-	rules  []Rule
+	all    []Rule
+	rules  []Rule        // those with tags
 	index  []*fieldIndex // by field id, nil for fields that no rule needs
 	always []uint64      // rules that must be evaluated for each document, a bit each
 	free   sync.Pool     // of *evaluation
@@ -46,7 +47,7 @@ const maxKeys = 1_000_000
 
 // compile makes a program of the rules that have tags.
 func compile(reg *spi.Registry, rules []Rule) *program {
-	p := &program{index: make([]*fieldIndex, len(reg.Fields()))}
+	p := &program{all: rules, index: make([]*fieldIndex, len(reg.Fields()))}
 	for i := range rules {
 		if len(rules[i].Tags) > 0 {
 			p.rules = append(p.rules, rules[i])

@@ -214,11 +214,12 @@ func (t *Tagger) Lists() []ListStatus {
 	return out
 }
 
-// Rules returns the rules in force, and how many of them are evaluated only for documents with a value that they need.
-func (t *Tagger) Rules() (rules []Rule, pruned int) {
+// Rules returns the rules in force, how many of them have tags, and how many of these are evaluated only for
+// documents with a value that they need.
+func (t *Tagger) Rules() (rules []Rule, tagging, pruned int) {
 	if t == nil {
-		return nil, 0
+		return nil, 0, 0
 	}
 	p := t.current.Load().program
-	return p.rules, p.pruned()
+	return p.all, len(p.rules), p.pruned()
 }
