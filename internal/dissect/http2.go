@@ -310,6 +310,10 @@ func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
 		return
 	}
 	value := []byte(f.Value)
+	const referenceMax = 1024
+	if s.Reference {
+		value = value[:min(len(value), referenceMax)]
+	}
 	switch h.p.noteHeader(s, dir, []byte(f.Name), value) {
 	case useHost:
 		m.authority = f.Value

@@ -93,7 +93,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 	if f.kind == kindTCP {
 		b.writeTCP(w, f)
 	}
-	writeProtocols(doc, f)
+	writeProtocols(doc, f, b.cfg.Reference)
 	if doc.Truncated() {
 		w.str(spi.Tags, "spi-truncated") // past the limits that cut the rest
 	}
@@ -295,8 +295,8 @@ func (b *Builder) writeTCP(w writer, f *flow) {
 	w.str(spi.TCPSynAckValidated, strconv.FormatBool(t.synAckValid))
 }
 
-// writeProtocols adds the names of the layers to those the dissectors found.
-func writeProtocols(doc *spi.Document, f *flow) {
+// writeProtocols adds the names of the layers to those the dissectors found. To the reference ERSPAN is GRE.
+func writeProtocols(doc *spi.Document, f *flow, reference bool) {
 	if f.mark != packet.MarkNone {
 		doc.AddString(spi.Protocol, f.mark.String())
 	}
@@ -311,7 +311,7 @@ func writeProtocols(doc *spi.Document, f *flow) {
 		{packet.TunnelGRE, "gre"}, {packet.TunnelERSPAN, "erspan"}, {packet.TunnelVXLAN, "vxlan"},
 		{packet.TunnelVXLANGPE, "vxlan-gpe"}, {packet.TunnelGENEVE, "geneve"}, {packet.TunnelGTP, "gtp"},
 	} {
-		if f.tunnels.Has(t.tunnel) {
+		if f.tunnels.Has(t.tunnel) && (!reference || t.tunnel != packet.TunnelERSPAN) {
 			doc.AddString(spi.Protocol, t.name)
 		}
 	}
