@@ -84,3 +84,70 @@ func (r *berReader) take(tag byte) []byte {
 	r.b = rest
 	return content
 }
+
+// berAny is berNext for encodings that BER allows and DER does not: indefinite lengths, whose content ends with two
+// zeros (X.690 section 8.1.3.6), and tags of more than one byte, of which the first byte is returned.
+func berAny(b []byte) (tag byte, content, rest []byte, ok bool) {
+	const deepest = 16
+	head := berTagLen(b)
+	if head == 0 || len(b) <= head {
+		return 0, nil, nil, false
+	}
+	if b[head] == 0x80 {
+		size, ok := berIndefinite(b[head+1:], deepest)
+		if !ok {
+			return 0, nil, nil, false
+		}
+		return b[0], b[head+1 : head+1+size], b[head+1+size+2:], true
+	}
+	_, content, rest, ok = berNext(b[head-1:]) // a tag's last byte in place of a tag of one byte
+	return b[0], content, rest, ok
+}
+
+// berTagLen returns how many bytes the tag at the front of b takes, 0 for none.
+func berTagLen(b []byte) int {
+	const long, more, longest = 0x1f, 0x80, 4
+	if len(b) == 0 {
+		return 0
+	}
+	if b[0]&long != long {
+		return 1
+	}
+	for i := 1; i < min(len(b), longest); i++ {
+		if b[i]&more == 0 {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// berIndefinite returns the length of content up to the two zeros that end it.
+func berIndefinite(b []byte, depth int) (size int, ok bool) {
+	for depth > 0 {
+		rest := b[size:]
+		if len(rest) < 2 {
+			return 0, false
+		}
+		if rest[0]|rest[1] == 0 {
+			return size, true
+		}
+		head := berTagLen(rest)
+		if head == 0 || len(rest) <= head {
+			return 0, false
+		}
+		if rest[head] == 0x80 {
+			inner, ok := berIndefinite(rest[head+1:], depth-1)
+			if !ok {
+				return 0, false
+			}
+			size += head + 1 + inner + 2
+			continue
+		}
+		n, lengthHead := berLength(rest[head-1:])
+		if lengthHead == 0 || n < 0 || n > len(rest)-(head-1)-lengthHead {
+			return 0, false
+		}
+		size += head - 1 + lengthHead + n
+	}
+	return 0, false
+}

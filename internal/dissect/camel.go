@@ -51,11 +51,11 @@ func (p *camel) operation(s *Session, opcode int64, invoke bool, argument []byte
 	if !invoke || opcode != initialDP && opcode != initialDPSMS {
 		return
 	}
-	_, fields, _, ok := berNext(argument)
+	_, fields, _, ok := berAny(argument)
 	for ok && len(fields) > 0 {
 		var tag byte
 		var value []byte
-		if tag, value, fields, ok = berNext(fields); !ok {
+		if tag, value, fields, ok = berAny(fields); !ok {
 			return
 		}
 		var number string

@@ -76,6 +76,28 @@ func TestSTUN(t *testing.T) {
 	}
 }
 
+// TestBERAny reads what DER does not allow.
+func TestBERAny(t *testing.T) {
+	for _, c := range []struct {
+		name, in, content, rest string
+		ok                      bool
+	}{
+		{"definite", "\x30\x02ab!", "ab", "!", true},
+		{"indefinite", "\x30\x80\x02\x01\x00\x00\x00!", "\x02\x01\x00", "!", true},
+		{"indefinite within indefinite", "\x62\x80\x6c\x80\x04\x01x\x00\x00\x00\x00", "\x6c\x80\x04\x01x\x00\x00", "", true},
+		{"a tag of two bytes", "\x9f\x32\x01x!", "x", "!", true},
+		{"and an indefinite length", "\xbf\x34\x80\x9f\x32\x01x\x00\x00!", "\x9f\x32\x01x", "!", true},
+		{"no end", "\x30\x80\x02\x01\x00", "", "", false},
+		{"a tag without end", "\x9f\xff", "", "", false},
+		{"too deep", strings.Repeat("\x30\x80", 20) + strings.Repeat("\x00", 40), "", "", false},
+	} {
+		_, content, rest, ok := berAny([]byte(c.in))
+		if ok != c.ok || string(content) != c.content || string(rest) != c.rest {
+			t.Errorf("%s: got %q, %q, %v, want %q, %q, %v", c.name, content, rest, ok, c.content, c.rest, c.ok)
+		}
+	}
+}
+
 func TestBER(t *testing.T) {
 	for hex, want := range map[string]string{
 		"2b060102010105": "1.3.6.1.2.1.1.5", "2a864886f70d": "1.2.840.113549", "883703": "2.999.3", "01": "0.1", "": "", "2b86": "",

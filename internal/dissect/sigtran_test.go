@@ -21,13 +21,14 @@ func unitdata(ssn byte, data string) string {
 }
 
 func TestM3UA(t *testing.T) {
-	initialDP := ber(0x30, ber(0x80, "\x01"), ber(0x83, "\x84\x13\x94\x71\x02\x35"), ber(0x9a, "\x02"))
+	initialDP := ber(0x30, ber(0x80, "\x01"), ber(0x83, "\x84\x13\x94\x71\x02\x35"), ber(0x9a, "\x02"), "\x9f\x32\x02\x83\x00")
 	begin := func(dialogue string) string {
 		return ber(0x62, ber(0x48, "\x01\x02\x03\x04"), dialogue, ber(0x6c, ber(0xa1, ber(2, "\x01"), ber(2, "\x00"), initialDP)))
 	}
 	dialogue := ber(0x6b, ber(0x28, ber(0x06, "\x00\x11\x86\x05\x01\x01\x01"), ber(0xa0, ber(0x60, ber(0x80, "\x07\x80"), ber(0xa1, ber(0x06, "\x04\x00\x00\x01\x15\x03\x04"))))))
 	report := ber(0x65, ber(0x49, "\x01\x02\x03\x04"), ber(0x6c, ber(0xa1, ber(2, "\x02"), ber(0x80, "\x01"), ber(2, "\x17"), ber(0x30)), ber(0xa2, ber(2, "\x03"), ber(0x30, ber(2, "\x23"), ber(0x30)))))
-	for name, first := range map[string]string{"by subsystem": unitdata(146, begin("")), "by application context": unitdata(8, begin(dialogue))} {
+	for name, first := range map[string]string{"by subsystem": unitdata(146, begin("")), "by application context": unitdata(8, begin(dialogue)),
+		"with indefinite lengths": unitdata(146, "\x62\x80"+ber(0x48, "\x01\x02\x03\x04")+"\x6c\x80"+ber(0xa1, ber(2, "\x01"), ber(2, "\x00"), initialDP)+"\x00\x00\x00\x00")} {
 		s := newTestSession(New(), SCTP, 2905, 2905)
 		s.Datagram(Client, 3, []byte("\x01\x00\x03\x01\x00\x00\x00\x08")) // ASP up
 		s.Datagram(Client, 3, m3uaData(3, first))

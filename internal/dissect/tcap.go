@@ -19,17 +19,17 @@ func declareTCAP(r *spi.Registry) *tcap {
 	}
 }
 
-// message reads a TCAP message. Indefinite lengths are not read.
+// message reads a TCAP message.
 func (p *tcap) message(s *Session, state *sccpState, b []byte) {
 	const unidirectional, begin, end, continues, abort = 0x61, 0x62, 0x64, 0x65, 0x67
-	tag, body, _, ok := berNext(b)
+	tag, body, _, ok := berAny(b)
 	if !ok || tag != unidirectional && tag != begin && tag != end && tag != continues && tag != abort {
 		return
 	}
 	s.AddProtocol("tcap")
 	for len(body) > 0 {
 		var value []byte
-		if tag, value, body, ok = berNext(body); !ok {
+		if tag, value, body, ok = berAny(body); !ok {
 			return
 		}
 		switch tag {
@@ -45,7 +45,7 @@ func (p *tcap) message(s *Session, state *sccpState, b []byte) {
 func tcapContext(b []byte) string {
 	for _, want := range [...]byte{0x28, 0xa0, 0x60, 0xa1, 0x06} {
 		for {
-			tag, value, rest, ok := berNext(b)
+			tag, value, rest, ok := berAny(b)
 			if !ok {
 				return ""
 			}
@@ -67,7 +67,7 @@ func camelContext(oid string) bool {
 func (p *tcap) components(s *Session, state *sccpState, b []byte) {
 	const invoke, resultLast, resultNotLast = 0xa1, 0xa2, 0xa7
 	for len(b) > 0 {
-		tag, component, rest, ok := berNext(b)
+		tag, component, rest, ok := berAny(b)
 		if !ok {
 			return
 		}
@@ -75,16 +75,16 @@ func (p *tcap) components(s *Session, state *sccpState, b []byte) {
 		if tag != invoke && tag != resultLast && tag != resultNotLast {
 			continue
 		}
-		_, _, component, ok = berNext(component) // invoke id
+		_, _, component, ok = berAny(component) // invoke id
 		if !ok {
 			continue
 		}
-		kind, value, argument, ok := berNext(component)
+		kind, value, argument, ok := berAny(component)
 		if ok && tag == invoke && kind == 0x80 { // linked id
-			kind, value, argument, ok = berNext(argument)
+			kind, value, argument, ok = berAny(argument)
 		}
 		if ok && tag != invoke && kind == 0x30 {
-			kind, value, argument, ok = berNext(value)
+			kind, value, argument, ok = berAny(value)
 		}
 		opcode, isInt := berInt(value)
 		if !ok || kind != 0x02 || !isInt {
