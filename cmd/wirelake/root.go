@@ -65,8 +65,10 @@ type app struct {
 	es      *elastic.Client          // made by elastic when first asked for
 	rules   *rules.Tagger            // made by tagger when first asked for, nil without rules
 
-	configFile string // --config
-	running    bool   // the command line was understood and the configuration is good
+	configFile  string // --config
+	cpuProfile  string // --cpu-profile
+	stopProfile func() error
+	running     bool // the command line was understood and the configuration is good
 }
 
 func newApp(b telemetry.Build) *app {
@@ -84,6 +86,9 @@ func (a *app) execute(ctx context.Context, args []string) int {
 func (a *app) executeRoot(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if a.stopProfile != nil {
+		err = errors.Join(err, a.stopProfile())
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -156,6 +161,10 @@ when the command line or the configuration is wrong.`,
 	flags.String("store", d.Store, "where the archive is: s3://bucket/prefix or file:///dir")
 	flags.String("log-level", d.Log.Level, "least severe lines to log: debug, info, warn or error")
 	flags.String("log-format", d.Log.Format, "text for people, json for machines")
+	flags.StringVar(&a.cpuProfile, "cpu-profile", "", "write a CPU profile for 'go tool pprof' to this file")
+	if err := flags.MarkHidden("cpu-profile"); err != nil { // of use to those who work on the program
+		panic(err) // the flag is declared above
+	}
 	bindFlag(flags, "store", "store")
 	bindFlag(flags, "log-level", "log.level")
 	bindFlag(flags, "log-format", "log.format")
@@ -185,7 +194,8 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	a.origins = origins
 	a.log = telemetry.NewLogger(a.stderr, a.cfg.Log)
 	a.running = true
-	return nil
+	a.stopProfile, err = a.profile()
+	return err
 }
 
 // configSource says where the settings of the command come from.

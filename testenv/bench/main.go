@@ -62,6 +62,7 @@ func benchmarks() []benchmark {
 		{"dns", (*bench).dns},
 		{"search", (*bench).search},
 		{"spi", (*bench).spi},
+		{"protocols", (*bench).protocols},
 	}
 }
 

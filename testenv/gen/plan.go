@@ -56,6 +56,10 @@ func profileKinds(p string) []kind {
 		}
 		return out
 	}
+	if one, ok := k[p]; ok {
+		one.weight = 1
+		return []kind{one}
+	}
 	return nil
 }
 
