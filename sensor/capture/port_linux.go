@@ -147,6 +147,8 @@ func (p *port) close() error {
 }
 
 const (
+	// captureNice is the niceness of the threads that capture.
+	captureNice = -10
 	// pollMillis is how long a worker waits for packets before it looks at the counters
 	// of the kernel nevertheless.
 	pollMillis = 1000
@@ -159,8 +161,11 @@ const (
 // work delivers the packets of a ring to the sink until the port is stopped, and what
 // the ring then holds. Errors of the sink are sinkError.
 func (p *port) work(r *ring, sink Sink, c *counters) error {
-	runtime.LockOSThread() // it waits in the kernel, with a thread of its own
-	defer runtime.UnlockOSThread()
+	// It waits in the kernel, with a thread of its own that comes before all else of the
+	// machine if it may (CAP_SYS_NICE, LimitNICE= of systemd): a ring that is emptied too
+	// late is a loss. Never unlocked: the thread ends with the goroutine.
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, captureNice)
 	var rec Record
 	for !p.stopping.Load() {
 		if more, err := r.step(&rec, sink, c); err != nil || more {
