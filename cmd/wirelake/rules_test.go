@@ -107,6 +107,62 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRulesPage holds that the example of docs/rules.md does what the page says.
+func TestRulesPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The blocks are: rules, a list as a file, what the URL sends, the answers of check, a problem, the answer of test.
+	var blocks []string
+	for i, part := range strings.Split(string(page), "```") {
+		if i%2 == 1 {
+			_, text, _ := strings.Cut(part, "\n")
+			blocks = append(blocks, text)
+		}
+	}
+	if len(blocks) < 6 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	const url = "https://lists.example/trackers.csv"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, blocks[2]) }))
+	defer server.Close()
+	dir := t.TempDir()
+	t.Setenv("WIRELAKE_RULES_CACHE", filepath.Join(dir, "cache"))
+	capture, err := filepath.Abs(sampleCapture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, text := range map[string]string{"rules.yaml": strings.Replace(blocks[0], url, server.URL, 1), "networks.txt": blocks[1]} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, errs := runCLI(t, "rules", "check", "rules.yaml"); code != exitOK || strings.ReplaceAll(out, server.URL, url) != blocks[3] {
+		t.Errorf("check exits with %d and prints\n%s%s\nthe page says\n%s", code, out, errs, blocks[3])
+	}
+	if code, out, errs := runCLI(t, "rules", "test", "rules.yaml", capture); code != exitOK || trimLines(out) != blocks[5] {
+		t.Errorf("test exits with %d and prints\n%s%s\nthe page says\n%s", code, out, errs, blocks[5])
+	}
+	wrong := strings.Replace(blocks[0], "protocols == http", "protcols == http", 1)
+	if err := os.WriteFile("rules.yaml", []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := runCLI(t, "rules", "check", "rules.yaml"); code != exitUsage || !strings.HasPrefix(errs, blocks[4]) {
+		t.Errorf("check of a wrong file exits with %d and prints\n%s\nthe page says\n%s", code, errs, blocks[4])
+	}
+}
+
+// trimLines cuts spaces off the ends of lines.
+func trimLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
 // TestRulesKeep holds that a sensor cuts the flows of a rule with keep, and no others, and that the compactor tags by the same file.
 func TestRulesKeep(t *testing.T) {
 	dir := t.TempDir()

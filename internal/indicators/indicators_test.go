@@ -92,7 +92,8 @@ func TestMatch(t *testing.T) {
 		{"exact has no subdomains", "=example.org", Any, "dns.host", "www.example.org", ""},
 		{"host of any protocol", "example.org", Any, "oracle.host", "db.example.org", "example.org"},
 		{"no host", "example.org", Any, "http.uri", "example.org", ""},
-		{"top-level domain by kind", "onion", Domain, "dns.host", "abc.onion", "onion"},
+		{"top-level domain", ".onion", Any, "dns.host", "abc.onion", "onion"},
+		{"one name", "=printer", Domain, "smb.host", "PRINTER", "=printer"},
 		{"international", "bücher.example", Any, "dns.host", "shop.bücher.example", "bücher.example"},
 		{"international in punycode", "bücher.example", Any, "dns.host", "xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"very long name", "example.org", Any, "dns.host", strings.Repeat("a.", 300) + "example.org", "example.org"},
@@ -233,6 +234,7 @@ func TestReadRefuses(t *testing.T) {
 		name, text string
 		want       string
 	}{
+		{"a column's heading", "domain\n", "line 1: \"domain\" is no"},
 		{"a web page", "<!DOCTYPE html>\n<html><body>\nPlease log in\n</body></html>\n", "line 1: \"<!DOCTYPE html>\" is no"},
 		{"more than the limit", many.String(), "too many entries"},
 		{"gzip cut short", string(gz[:len(gz)-6]), "unexpected EOF"},

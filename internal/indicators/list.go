@@ -104,11 +104,10 @@ func (b *listBuilder) addAny(text []byte) error {
 	if looksLikeAddr(text) {
 		return b.addAddr(text)
 	}
-	if bytes.IndexByte(text, '.') < 0 {
-		// A name alone would be a top-level domain, and tag everything below it.
+	if err := b.addDomain(text); err != nil {
 		return notA(text, "address, domain, hash or fingerprint")
 	}
-	return b.addDomain(text)
+	return nil
 }
 
 // looksLikeAddr reports whether text can only be meant as an address or prefix: no other entry has
@@ -164,6 +163,11 @@ func (b *listBuilder) addDomain(text []byte) error {
 	}
 	if n := len(name); n > 0 && name[n-1] == '.' {
 		name = name[:n-1]
+	}
+	if len(name) == len(text) && bytes.IndexByte(name, '.') < 0 {
+		// More likely the heading of a column than a top-level domain, which would tag everything
+		// below it: that is written as ".onion".
+		return notA(text, "domain")
 	}
 	var buf [maxName]byte
 	if len(name) > maxName {
