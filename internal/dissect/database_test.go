@@ -214,6 +214,10 @@ func TestMemcached(t *testing.T) {
 		wantStrings(t, s, "memcached.error", "32")
 	}, packet(0x80, 0x21, 0, "", "PLAIN", "\x00erin\x00secret")+packet(0x80, 1, 0, "12345678", "k", strings.Repeat("v", 5000))+packet(0x80, 0x0b, 0, "", "", ""),
 		packet(0x81, 0x21, 0x20, "", "", "")+packet(0x81, 0x0b, 0, "", "", "1.6.21"))
+	wireSession(t, 2222, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "memcached.command", "set")
+	}, "set k1 0 60 12\r\nget not me\r\n\r\n")
 	s := newTestSession(New(), UDP, 40000, 11211)
 	s.Datagram(Client, 0, []byte("\x00\x01\x00\x00\x00\x01\x00\x00stats\r\n"))
 	wantStrings(t, s, "memcached.command", "stats")

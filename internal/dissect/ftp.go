@@ -16,11 +16,10 @@ type ftp struct {
 	banner   bool // the greeting has passed
 	auth     bool // the client asked for TLS
 	id       string
-	prepared *ftpTransfer   // a data connection is agreed on, and not what for
-	running  *ftpTransfer   // the transfer whose reply has not come
-	others   []*ftpTransfer // earlier ones whose data connection may still come
-	restart  bool           // REST asked for a part
-	passive  bool           // the reply to PASV or EPSV has not come
+	prepared *ftpTransfer // a data connection is agreed on, and not what for
+	running  *ftpTransfer // the transfer whose reply has not come
+	restart  bool         // REST asked for a part
+	passive  bool         // the reply to PASV or EPSV has not come
 }
 
 type ftpFields struct {
@@ -29,21 +28,16 @@ type ftpFields struct {
 	files                           *fileFields
 }
 
-// ftpTransfer is what the control connection tells of a data connection, and the other way round.
+// ftpTransfer is what the control connection tells of a data connection.
 type ftpTransfer struct {
-	control   string // community ids
-	data      string
-	command   string
-	name      string
-	part      bool // not from the file's beginning
-	failed    bool
-	completed bool
+	control string // Community ID
+	command string
+	name    string
+	part    bool // not from the file's beginning
+	failed  bool
 }
 
-const (
-	ftpMaxLine      = 4096
-	ftpMaxTransfers = 64 // that wait for their data connection
-)
+const ftpMaxLine = 4096
 
 func declareFTP(r *spi.Registry) *ftpFields {
 	term := func(path, name, help string, hot bool) spi.FieldID {
@@ -55,7 +49,6 @@ func declareFTP(r *spi.Registry) *ftpFields {
 		code:      r.Declare(spi.Field{Path: "ftp.responseCode", Type: spi.Integer, List: true, Exprs: []string{"ftp.responseCode"}, Name: "Reply codes", Help: "reply codes"}),
 		filename:  term("filename", "File name", "files and directories that commands name", true),
 		control:   term("control", "Control session", "Community ID of the control connection that a data connection belongs to", true),
-		data:      term("data", "Data sessions", "Community IDs of the data connections of a control connection", true),
 		direction: term("direction", "Direction", "what a data connection is for: download, upload or list", false),
 		files:     declareFiles(r),
 	}
@@ -106,15 +99,6 @@ func (p *ftp) Gap(*Session, Dir, int) Status {
 	return More
 }
 
-// End implements Parser.
-func (p *ftp) End(s *Session, _ bool) {
-	for _, t := range append(p.others, p.running, p.prepared) {
-		if t != nil && t.data != "" {
-			s.Doc.AddString(p.f.data, t.data)
-		}
-	}
-}
-
 // reply reads a line of the server. It returns true when TLS begins behind it.
 func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 	code := int64(line[0]-'0')*100 + int64(line[1]-'0')*10 + int64(line[2]-'0')
@@ -141,8 +125,7 @@ func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 			p.expect(s, netip.AddrPortFrom(s.Addr(dir), end.Port()), s.Addr(dir))
 		}
 	case p.running != nil && code >= 200:
-		p.running.completed, p.running.failed = code < 300, code >= 400
-		p.keep(p.running)
+		p.running.failed = code >= 400
 		p.running = nil
 	}
 	if code >= 200 && code != 350 {
@@ -197,7 +180,6 @@ func (p *ftp) filename(s *Session, name []byte) {
 // expect tells the lane of a data connection to the end. Behind address translation the address told is not the one
 // used: the connection may go to the sender as well.
 func (p *ftp) expect(s *Session, end netip.AddrPort, sender netip.Addr) {
-	p.keep(p.prepared)
 	p.prepared = &ftpTransfer{control: p.id}
 	s.Expect(end, TCP, "ftp-data", true, p.prepared)
 	if end.Addr() != sender.Unmap() {
@@ -207,7 +189,6 @@ func (p *ftp) expect(s *Session, end netip.AddrPort, sender netip.Addr) {
 
 // transfer says what the data connection agreed on is for.
 func (p *ftp) transfer(command string, name []byte) {
-	p.keep(p.running)
 	part := p.restart || command == "APPE"
 	p.running, p.prepared, p.restart = p.prepared, nil, false
 	t := p.running
@@ -216,17 +197,6 @@ func (p *ftp) transfer(command string, name []byte) {
 	}
 	t.command, t.part = command, part
 	t.name = string(name[:min(len(name), maxFileName)])
-}
-
-// keep keeps a transfer whose data connection may come, or have come, for its id.
-func (p *ftp) keep(t *ftpTransfer) {
-	if t == nil {
-		return
-	}
-	if len(p.others) >= ftpMaxTransfers {
-		p.others = append(p.others[:0], p.others[1:]...)
-	}
-	p.others = append(p.others, t)
 }
 
 // ftpHostPort reads "h1,h2,h3,h4,p1,p2" (RFC 959 section 4.1.2), which may stand within a text.

@@ -61,7 +61,6 @@ func TestFTPData(t *testing.T) {
 				wantStrings(t, data, "ftp.direction", tt.direction)
 				wantStrings(t, data, "ftp.filename", tt.name2)
 				wantStrings(t, control, "ftp.filename", tt.name2)
-				wantStrings(t, control, "ftp.data", data.CommunityID())
 				want := wholeFile("ftp", tt.name2, "text/plain", file)
 				if !tt.whole {
 					want = "ftp " + tt.name2 + " 45 text/plain - -"

@@ -17,7 +17,6 @@ func newFTPData(r *spi.Registry) Protocol {
 		if !ok {
 			return nil
 		}
-		t.data = s.CommunityID()
 		return &ftpData{f: f, transfer: t, hash: newFileHash()}
 	}}
 }

@@ -44,6 +44,7 @@ func newMemcached(r *spi.Registry) Protocol {
 		Name: "memcached",
 		Matchers: []Matcher{
 			{On: TCP, Port: 11211, Func: text},
+			{On: TCP, MinLen: 12, Func: memcachedStore},
 			{On: TCP, Port: 11211, Bytes: "\x80", MinLen: memcachedHeader},
 			{On: TCP, Port: 11211, Bytes: "\x81", MinLen: memcachedHeader},
 			{On: UDP, Port: 11211, MinLen: 10, Func: func(s *Session, d Dir, b []byte) bool {
@@ -52,6 +53,16 @@ func newMemcached(r *spi.Registry) Protocol {
 		},
 		New: func(*Session) Parser { return &memcached{f: f} },
 	}
+}
+
+// memcachedStore accepts a command that stores, on any port: key, flags, expiry and length of the value.
+func memcachedStore(_ *Session, _ Dir, b []byte) bool {
+	if !prefixes("set ", "add ", "replace ", "cas ")(nil, Client, b) {
+		return false
+	}
+	line, n := nextLine(b[:min(len(b), 300)])
+	words := bytes.Fields(line)
+	return n > 0 && len(words) >= 5 && isDigits(words[2]) && isDigits(words[4]) && bytes.HasSuffix(b[:n], []byte("\r\n"))
 }
 
 // Parse implements Parser.
