@@ -190,7 +190,7 @@ func (l *liveLane) writeChunk(b *chunk.Builder, m chunk.Meta) (s spool.Sealed, s
 	if err != nil {
 		return s, sum, err
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := bufio.NewWriterSize(f, 256<<10)
 	sum, err = b.Seal(m, w)
 	if err == nil {
 		err = w.Flush()
