@@ -59,17 +59,36 @@ func (b *mailBody) line(line []byte, begins bool) {
 
 // base64 takes characters of base64, of which what is before damage counts.
 func (b *mailBody) base64(line []byte) {
+	had := len(b.left)
+	b.left = append(b.left, line...)
+	if b.decode(false) {
+		return
+	}
+	b.left = b.left[:had]
 	for _, c := range line {
-		if isAlnum(c) || c == '+' || c == '/' || c == '=' {
+		if isBase64(c) {
 			b.left = append(b.left, c)
 		}
 	}
+	b.decode(true)
+}
+
+// decode writes what the whole groups of four hold. Unless they may be damaged, and then count up to there, it does
+// nothing and returns false when there is anything but base64.
+func (b *mailBody) decode(damaged bool) bool {
 	whole := len(b.left) / 4 * 4
-	b.out = slices.Grow(b.out[:0], base64.StdEncoding.DecodedLen(whole))[:base64.StdEncoding.DecodedLen(whole)]
-	n, _ := base64.StdEncoding.Decode(b.out, b.left[:whole])
+	size := base64.StdEncoding.DecodedLen(whole)
+	b.out = slices.Grow(b.out[:0], size)[:size]
+	n, err := base64.StdEncoding.Decode(b.out, b.left[:whole])
+	if !damaged && (err != nil || slices.ContainsFunc(b.left[whole:], func(c byte) bool { return !isBase64(c) })) {
+		return false
+	}
 	b.left = append(b.left[:0], b.left[whole:]...)
 	b.write(b.out[:n], fileHeadBytes)
+	return true
 }
+
+func isBase64(c byte) bool { return isAlnum(c) || c == '+' || c == '/' || c == '=' }
 
 // quotedPrintable takes a line, and reports whether it ends in the text too.
 func (b *mailBody) quotedPrintable(line []byte) (hard bool) {
