@@ -28,6 +28,7 @@ type lane struct {
 	cp      *checkpoint
 	builder *session.Builder
 	chunks  map[uint32]*chunkRef // chunks that open sessions have packets in, by sequence number
+	keys    *laneKeys            // of the builder
 	batch   *batch
 	raw     int64     // decompressed bytes of the batch's chunks
 	oldest  time.Time // when the batch's first chunk was taken
@@ -144,6 +145,9 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 			return err
 		}
 	}
+	if err := l.keys.load(ctx, obj.Key); err != nil {
+		return err
+	}
 	seq := uint32(meta.Sequence) //nolint:gosec // a lane of a chunk a second lasts 136 years
 	l.chunks[seq] = &chunkRef{key: obj.Key, linkType: meta.LinkType, file: meta.File, frames: r.Frames(), loss: meta.KernelDrops + meta.SpoolDrops}
 	if l.batch == nil {
@@ -195,6 +199,11 @@ func (l *lane) skip(ctx context.Context, key string, err error) {
 func (l *lane) begin(ctx context.Context) error {
 	cfg := l.c.session
 	cfg.Sensor, cfg.Lane = l.sensor, l.name
+	var err error
+	if l.keys, err = openLaneKeys(ctx, l.c.store, cfg.Keys, l.sensor, l.name); err != nil {
+		return err
+	}
+	cfg.Keys = l.keys.log
 	l.builder = session.New(l.c.set, cfg, l.c.geo, l.emit)
 	l.chunks = make(map[uint32]*chunkRef)
 	if len(l.cp.Open) == 0 {
@@ -228,6 +237,9 @@ func (l *lane) begin(ctx context.Context) error {
 			continue // was skipped, and said so, before the checkpoint
 		}
 		if err != nil {
+			return err
+		}
+		if err := l.keys.load(ctx, key); err != nil {
 			return err
 		}
 		m := r.Meta()

@@ -32,6 +32,7 @@ type replay struct {
 
 	builder *session.Builder
 	lane    string // of the builder
+	keys    *laneKeys
 	current *target
 	err     error
 	gone    int64
@@ -81,6 +82,11 @@ func (r *replay) chain(ctx context.Context, segments []*target) error {
 		r.lane = segments[0].lane
 		cfg := r.parts.Session
 		cfg.Sensor, cfg.Lane = r.out.old.Sensor(), r.lane
+		var err error
+		if r.keys, err = openLaneKeys(ctx, r.parts.Store, cfg.Keys, cfg.Sensor, r.lane); err != nil {
+			return err
+		}
+		cfg.Keys = r.keys.log
 		// The documents say where sessions and their segments end.
 		cfg.TCPIdle, cfg.UDPIdle, cfg.SCTPIdle, cfg.ICMPIdle, cfg.ESPIdle, cfg.OtherIdle = never, never, never, never, never, never
 		cfg.TCPCloseLag, cfg.SegmentAge, cfg.SegmentPackets = never, never, math.MaxInt
@@ -179,6 +185,9 @@ func (r *replay) open(ctx context.Context, key string) (*openChunk, error) {
 	}
 	reader, err := chunk.Open(ctx, r.parts.Store, key, chunk.WithDecoder(r.decoder))
 	if err != nil {
+		return nil, err
+	}
+	if err := r.keys.load(ctx, key); err != nil {
 		return nil, err
 	}
 	m := reader.Meta()

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wirelake/internal/chunk"
+	"wirelake/internal/keylog"
 	"wirelake/internal/objstore"
 	"wirelake/internal/packet"
 	"wirelake/internal/pcapfile"
@@ -35,6 +36,9 @@ type ImportOptions struct {
 	Registerer prometheus.Registerer
 	Generator  string    // program and version, kept in each chunk
 	Stdin      io.Reader // what the path "-" reads
+
+	// Keys is stored beside the chunks, of each the secrets of the TLS connections that begin in it. Nil stores none.
+	Keys *keylog.Log
 
 	// Progress is told every few hundred milliseconds, and at the end of a file.
 	Progress func(ImportProgress)
@@ -321,6 +325,7 @@ func (r *importRun) add(ctx context.Context, l *lane, rec *pcapfile.Record, p *p
 		return err
 	}
 	l.file = file
+	l.keys.note(p)
 	if rec.Comment != "" {
 		l.builder.Comment(strings.ToValidUTF8(rec.Comment, "\uFFFD"))
 		file.Comments++

@@ -18,6 +18,7 @@ type lane struct {
 	file     *FileResult    // where its packets come from
 	stored   chan struct{}  // closed when the chunk before is stored
 	existing map[string]bool
+	keys     laneKeys // of the open chunk
 }
 
 // newLane begins a lane. What the store already has of it is listed once, so that
@@ -27,6 +28,7 @@ func (r *importRun) newLane(ctx context.Context, name string, iface pcapfile.Int
 		meta:    chunk.Meta{Sensor: r.im.cfg.Sensor, Lane: name, LinkType: iface.LinkType, Snaplen: iface.Snaplen, Generator: r.im.opts.Generator},
 		decoder: packet.NewDecoder(iface.LinkType, packet.Options{}),
 		stored:  make(chan struct{}), existing: map[string]bool{},
+		keys: laneKeys{log: r.im.opts.Keys},
 	}
 	close(l.stored) // nothing comes before the first chunk
 	for obj, err := range r.im.store.List(ctx, chunk.LanePrefix(l.meta.Sensor, name), "") {
@@ -52,7 +54,7 @@ func (r *importRun) seal(ctx context.Context, l *lane, final bool) error {
 	m := l.meta
 	m.KeyNanos = max(m.KeyNanos, l.builder.EarliestNanos())
 	m.Final = final
-	job := &sealJob{builder: l.builder, meta: m, mem: l.mem, file: l.file, before: l.stored, stored: make(chan struct{}), exists: l.existing[chunk.Key(m)]}
+	job := &sealJob{builder: l.builder, meta: m, mem: l.mem, file: l.file, before: l.stored, stored: make(chan struct{}), exists: l.existing[chunk.Key(m)], keys: l.keys.take()}
 	l.meta.KeyNanos, l.stored = m.KeyNanos, job.stored
 	l.meta.Sequence++
 	r.open -= l.mem

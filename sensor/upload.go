@@ -48,7 +48,8 @@ type sealJob struct {
 	file    *FileResult
 	before  <-chan struct{} // closed when the chunk before it in its lane is stored
 	stored  chan struct{}
-	exists  bool // the store had this key when the lane was begun
+	keys    []byte // its key log, nil for none
+	exists  bool   // the store had this key when the lane was begun
 }
 
 func newUploader(ctx context.Context, im *Importer) *uploader {
@@ -165,6 +166,9 @@ func (u *uploader) inTurn(j *sealJob) error {
 
 // put stores a chunk unless the store has it already.
 func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) {
+	if err := u.putKeys(u.ctx, j); err != nil {
+		return sum, false, err
+	}
 	if !j.exists {
 		sum, err = u.write(j)
 		if !errors.Is(err, objstore.ErrExists) {

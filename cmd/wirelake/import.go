@@ -41,11 +41,17 @@ joined into one stream, in the order of their first packets.
 An import may be killed at any time and run again; it then stores what is missing.
 A file that was imported before is compared and left. A file that ends within a
 record is imported up to there, with a warning. Corrupt places are skipped and
-told with their offsets, and the command then exits with 1.`,
+told with their offsets, and the command then exits with 1.
+
+Sessions are made by the compactor, which decrypts TLS with the key logs it is given.
+With --keylog and --store-keylog the secrets of the TLS connections that begin in a
+chunk are stored beside it, and any compactor of the store decrypts them; without
+--store-keylog no key leaves the file.`,
 		Example: `  wirelake import --store file:///var/lib/wirelake capture.pcapng.gz
   wirelake import --store s3://archive --series --sensor edge1 /captures/edge1/
   ssh edge1 tcpdump -w - | wirelake import --store s3://archive -
-  wirelake import --store s3://archive s3://captures/edge1/2026`,
+  wirelake import --store s3://archive s3://captures/edge1/2026
+  wirelake import --store s3://archive --keylog keys.log --store-keylog capture.pcapng`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -74,13 +80,20 @@ told with their offsets, and the command then exits with 1.`,
 	f.Duration("chunk-span", d.ChunkSpan, "end a chunk when a packet is this much later than its first")
 	bindFlag(f, "sensor", "import.sensor")
 	bindFlag(f, "chunk-bytes", "import.chunk_bytes")
+	f.Bool("store-keylog", d.StoreKeyLog, "store the secrets of --keylog beside the chunks, for compactors without the file")
 	bindFlag(f, "chunk-span", "import.chunk_span")
+	bindFlag(f, "store-keylog", "import.store_keylog")
+	addKeyLogFlag(cmd)
 	return cmd
 }
 
 // importObjects imports the captures under a prefix of an object store that were not imported before.
 func (a *app) importObjects(ctx context.Context, store objstore.Store, source string) error {
-	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version})
+	keys, err := a.importKeys()
+	if err != nil {
+		return err
+	}
+	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Keys: keys})
 	if err != nil {
 		return err
 	}
@@ -106,8 +119,12 @@ func (a *app) importFiles(ctx context.Context, store objstore.Store, paths []str
 		logs.Level = "warn"
 	}
 	log := telemetry.NewLogger(show.log(), logs)
+	keys, err := a.importKeys()
+	if err != nil {
+		return err
+	}
 	im, err := sensor.NewImporter(store, a.cfg.Import, sensor.ImportOptions{
-		Logger: log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Stdin: a.stdin, Progress: show.update,
+		Logger: log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Stdin: a.stdin, Progress: show.update, Keys: keys,
 	})
 	if err != nil {
 		return err

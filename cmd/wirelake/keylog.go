@@ -24,3 +24,16 @@ func (a *app) openKeyLog() (*keylog.Log, error) {
 	a.log.Info("key log read", "files", len(a.cfg.Session.KeyLog), "connections", l.Connections(), "bad_lines", l.Bad())
 	return l, nil
 }
+
+// importKeys returns the key log that an import stores, nil for none.
+func (a *app) importKeys() (*keylog.Log, error) {
+	switch {
+	case a.cfg.Import.StoreKeyLog && len(a.cfg.Session.KeyLog) == 0:
+		return nil, usageErrorf("import.store_keylog (--store-keylog) needs a key log: give --keylog")
+	case a.cfg.Import.StoreKeyLog:
+		return a.openKeyLog()
+	case len(a.cfg.Session.KeyLog) > 0:
+		a.log.Info("the key log is not stored: give it to the compactor too, or store it with --store-keylog")
+	}
+	return nil, nil
+}

@@ -39,6 +39,12 @@ type Secrets struct {
 	ClientEarly                      []byte // CLIENT_EARLY_TRAFFIC_SECRET
 }
 
+// labels are those that have a slot.
+var labels = [...]string{
+	"CLIENT_RANDOM", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+	"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "CLIENT_EARLY_TRAFFIC_SECRET",
+}
+
 // slot returns where the secret of a label goes, nil for labels that are not of use.
 func (s *Secrets) slot(label string) *[]byte {
 	switch label {
@@ -134,6 +140,20 @@ func (l *Log) Add(b []byte) {
 	for line := range bytes.Lines(b) {
 		l.line(line)
 	}
+}
+
+// AppendLines appends what the log has of the connection, as lines of a key log.
+func (l *Log) AppendLines(b, random []byte) []byte {
+	s, ok := l.Secrets(random)
+	if !ok {
+		return b
+	}
+	for _, label := range labels {
+		if secret := *s.slot(label); secret != nil {
+			b = fmt.Appendf(b, "%s %x %x\n", label, random, secret)
+		}
+	}
+	return b
 }
 
 // Connections returns how many connections the log holds secrets of.

@@ -55,6 +55,11 @@ func TestOpen(t *testing.T) {
 	if _, ok := l.Secrets(id(7)); !ok {
 		t.Error("a line that was added is not there")
 	}
+	again := New()
+	again.Add(l.AppendLines(l.AppendLines(nil, id(7)), id(99)))
+	if s, ok := again.Secrets(id(7)); !ok || !bytes.Equal(s.Master, []byte{0x77}) || again.Connections() != 1 {
+		t.Errorf("lines written and read again: %+v %v", s, ok)
+	}
 	if _, ok := (*Log)(nil).Secrets(id(1)); ok {
 		t.Error("no log at all has secrets")
 	}
