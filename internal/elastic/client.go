@@ -204,14 +204,31 @@ func (c *Client) EnsureTemplate(ctx context.Context) error {
 	return err
 }
 
-// EnsureIndex makes a day's index, and reports whether it was made now.
+// EnsureIndex makes a day's index, and reports whether it was made now. One that is there learns the fields
+// that it does not know: it may have been made when there were fewer.
 func (c *Client) EnsureIndex(ctx context.Context, day string) (created bool, err error) {
 	_, err = c.do(ctx, esapi.IndicesCreateRequest{Index: c.Index(day)})
 	var status *StatusError
 	if errors.As(err, &status) && status.Type == "resource_already_exists_exception" {
-		return false, nil
+		return false, c.addFields(ctx, day)
 	}
 	return err == nil, err
+}
+
+// addFields adds to a day's index the hot fields that it lacks.
+func (c *Client) addFields(ctx context.Context, day string) error {
+	b, err := json.Marshal(Mapping(c.reg))
+	if err != nil {
+		return err
+	}
+	_, err = c.do(ctx, esapi.IndicesPutMappingRequest{Index: []string{c.Index(day)}, Body: bytes.NewReader(b)})
+	var status *StatusError
+	if errors.As(err, &status) && status.Status == http.StatusBadRequest {
+		// A field has another type there. Documents that this index refuses are told of one by one.
+		c.log.WarnContext(ctx, "index does not take today's fields, reindex makes it anew", "day", day, "error", err)
+		return nil
+	}
+	return err
 }
 
 // DeleteIndex deletes a day's index; one that is not there is no error.

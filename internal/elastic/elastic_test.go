@@ -107,6 +107,22 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// TestNewFields holds that an index that was made before a field was declared takes documents with it.
+func TestNewFields(t *testing.T) {
+	es := testenv.Elasticsearch(t)
+	prepare(t, newClient(t, es.URL, es.Prefix, spi.NewRegistry().Freeze(), nil, nil))
+	reg := exprtest.Registry()
+	docs := exprtest.Documents(reg, 500)
+	c := newClient(t, es.URL, es.Prefix, reg, nil, nil)
+	if created, err := c.EnsureIndex(context.Background(), day); err != nil || created {
+		t.Fatalf("EnsureIndex: %v, %v", created, err)
+	}
+	if rejected, err := c.Bulk(context.Background(), day, body(docs)); rejected != 0 || err != nil {
+		t.Fatalf("Bulk: %d rejected, %v", rejected, err)
+	}
+	compare(t, c, docs)
+}
+
 // TestBulkFaults puts a faulty network between: what Bulk says is indexed is, once and whole.
 func TestBulkFaults(t *testing.T) {
 	es := testenv.Elasticsearch(t)
