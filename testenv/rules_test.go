@@ -131,7 +131,10 @@ func TestRulesReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		if code := service.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("SIGTERM ends the compactor with %d: %v", code, err)
+		}
 	case <-time.After(time.Minute):
 		t.Error("the compactor does not end")
 	}

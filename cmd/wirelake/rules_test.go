@@ -73,15 +73,15 @@ func TestRules(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &d); err != nil {
 			t.Fatal(err)
 		}
-		clear := slices.Contains(d.Protocol, "http")
-		if clear != slices.Contains(d.Tags, "clear") || clear != slices.Contains(d.Rule.Name, "cleartext") {
+		plain := slices.Contains(d.Protocol, "http")
+		if plain != slices.Contains(d.Tags, "clear") || plain != slices.Contains(d.Rule.Name, "cleartext") {
 			t.Fatalf("tags %q of protocols %q", d.Tags, d.Protocol)
 		}
 		net := strings.HasPrefix(d.Destination.IP, "212.58.233.") || strings.HasPrefix(d.Destination.IP, "2001:700:")
 		if net && (!slices.Contains(d.Tags, "watched") || !slices.Contains(d.Indicator.List, "nets")) {
 			t.Fatalf("session to %s: %s", d.Destination.IP, line)
 		}
-		if slices.Contains(d.HTTP.Host, "track.adlens.example") && (!slices.Contains(d.Tags, "tracker") || clear != slices.Contains(d.Tags, "bad") || !slices.Contains(d.Indicator.Entry, "adlens.example")) {
+		if slices.Contains(d.HTTP.Host, "track.adlens.example") && (!slices.Contains(d.Tags, "tracker") || plain != slices.Contains(d.Tags, "bad") || !slices.Contains(d.Indicator.Entry, "adlens.example")) {
 			t.Fatalf("session to the tracker: %s", line)
 		}
 		for _, name := range slices.Concat(d.Rule.Name, d.Indicator.List) {
