@@ -202,6 +202,10 @@ func (r *redissector) index(ctx context.Context, key string) error {
 	if _, held := days[day]; !held {
 		return nil
 	}
+	// The index may be older than a field.
+	if _, err := r.parts.Elastic.EnsureIndex(ctx, day); err != nil {
+		return err
+	}
 	if err := indexFile(ctx, r.files, r.parts.Elastic, key, day); err != nil {
 		return err
 	}
