@@ -58,6 +58,22 @@ func TestHTTPFile(t *testing.T) {
 		s.End(true)
 		wantFiles(t, s, wholeFile("http", "a b.pdf", "text/plain", "hello"))
 	}
+	for _, tt := range []struct{ target, status, body, want string }{
+		{"/dl/tool%20x.exe?v=1", "200 OK", "MZ\x90 program", wholeFile("http", "tool x.exe", "application/vnd.microsoft.portable-executable", "MZ\x90 program")},
+		{"/dl/tool.exe", "206 Partial Content", "MZ\x90 program", "http tool.exe 11 application/vnd.microsoft.portable-executable - -"},
+		{"/dl/tool.exe", "404 Not Found", "MZ\x90 program", ""},
+		{"/index.html", "200 OK", "<html><body>", ""},
+		{"/logo.png", "200 OK", "\x89PNG\r\n\x1a\n123", ""},
+		{"/api", "200 OK", "{\"a\":1}", ""},
+	} {
+		s := httpSession(9, "GET "+tt.target+" HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 "+tt.status+"\r\nContent-Length: "+strconv.Itoa(len(tt.body))+"\r\n\r\n"+tt.body)
+		s.End(true)
+		if tt.want == "" {
+			wantFiles(t, s)
+		} else {
+			wantFiles(t, s, tt.want)
+		}
+	}
 	if got := New().Registry().ByExpr("md5"); len(got) != 4 {
 		t.Errorf("md5 stands for %d fields, want those of HTTP, transferred and decoded, of mail and of files", len(got))
 	}

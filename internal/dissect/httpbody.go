@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"io"
+	"net/url"
+	"strings"
 )
 
 // Limits of decoding compressed bodies: what is larger keeps the hashes of its
@@ -39,6 +41,8 @@ type httpBody struct {
 	fileHash        // its head is for the kind of body and the request's text
 	encoded  []byte // all bytes of a compressed body, while they are few
 	name     string // of the file that it is, by Content-Disposition
+	path     string // in the URL that it was asked for by
+	partial  bool   // a range of it
 	active   bool
 }
 
@@ -46,7 +50,7 @@ type httpBody struct {
 func (b *httpBody) begin(s *Session) {
 	b.release(s)
 	b.reset()
-	b.name, b.active = "", true
+	b.name, b.path, b.partial, b.active = "", "", false, true
 }
 
 // release lets go of the bytes of a compressed body.
@@ -74,14 +78,15 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	if !active || b.n == 0 {
 		return
 	}
-	if m := magic(b.head); m != "" {
+	m := magic(b.head)
+	if m != "" {
 		s.Doc.AddString(p.bodyMagic, m)
 	}
 	if request {
 		s.Doc.AddBytes(p.requestBody, b.head)
 	}
-	if b.name != "" && encoding == encodingNone {
-		p.files.add(s, "http", b.name, &b.fileHash, complete)
+	if b.isFile(m) && encoding == encodingNone {
+		p.files.add(s, "http", b.fileName(), &b.fileHash, complete && !b.partial)
 	}
 	if b.lost || !complete {
 		return
@@ -122,10 +127,40 @@ func (b *httpBody) decode(s *Session, p *httpProtocol, encoding httpEncoding) {
 	}
 	s.Doc.AddString(p.decodedMD5, hexSum(b.md5))
 	s.Doc.AddString(p.decodedSHA256, hexSum(b.sha256))
-	if b.name != "" {
+	if b.isFile(magic(head.b)) {
 		b.n, b.head = n, head.b
-		p.files.add(s, "http", b.name, &b.fileHash, true)
+		p.files.add(s, "http", b.fileName(), &b.fileHash, !b.partial)
 	}
+}
+
+// isFile reports whether the body is noted as a file too: it was given a name, or was asked for by URL and is of a kind
+// that web pages are not made of. Of all other bodies the hashes are enough: pages have many.
+func (b *httpBody) isFile(kind string) bool {
+	if b.name != "" {
+		return true
+	}
+	if b.path == "" || kind == "" {
+		return false
+	}
+	class, _, _ := strings.Cut(kind, "/")
+	switch kind {
+	case "application/json", "application/wasm", "application/x-shockwave-flash", "video/mp2t", "text/rtf", "text/x-script":
+		return class == "text"
+	}
+	return class != "text" && class != "image" && class != "font"
+}
+
+// fileName returns the name of the file that the body is: the one it was given, or the last part of its path.
+func (b *httpBody) fileName() string {
+	if b.name != "" {
+		return b.name
+	}
+	path, _, _ := strings.Cut(b.path, "?")
+	name := baseName(path)
+	if text, err := url.PathUnescape(name); err == nil {
+		name = text
+	}
+	return name
 }
 
 // headWriter keeps the first bytes written to it.

@@ -224,19 +224,28 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 		return true
 	case kind == pendingHead || d.status/100 == 1 || d.status == 204 || d.status == 304:
 		d.reset() // no body, whatever the headers say (RFC 9112 section 6.3)
-	case d.chunked:
-		d.state = httpChunkSize
-		d.body.begin(s)
-	case d.length == 0:
+	case d.length == 0 && !d.chunked:
 		d.reset()
+	case d.chunked:
+		d.state, d.path = httpChunkSize, h.asked(d)
+		d.body.begin(s)
 	case d.length > 0:
-		d.state, d.remaining = httpBodyLength, d.length
+		d.state, d.remaining, d.path = httpBodyLength, d.length, h.asked(d)
 		d.body.begin(s)
 	default:
-		d.state = httpBodyClose
+		d.state, d.path = httpBodyClose, h.asked(d)
 		d.body.begin(s)
 	}
 	return false
+}
+
+// asked returns the path of the request that a response answers, if it has a file: "" when later requests came before the response, whose
+// paths are not kept.
+func (h *http) asked(d *httpDir) string {
+	if len(h.pending) > 0 || d.status/100 != 2 || h.request.method != "GET" {
+		return ""
+	}
+	return string(h.request.target[:min(len(h.request.target), maxFileName)])
 }
 
 // requestEnd notes what a complete request asks for.

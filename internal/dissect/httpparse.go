@@ -62,6 +62,7 @@ type httpDir struct {
 	upgrade   bool // this message has Upgrade: websocket
 	status    int
 	name      string // of the file that the body is
+	path      string // that the body was asked for by, where that is known
 	body      httpBody
 }
 
@@ -220,7 +221,7 @@ func (h *http) End(s *Session, final bool) {
 // bodyEnd notes a body and makes the direction ready for the next message.
 func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
 	d := &h.dirs[dir]
-	d.body.name = d.name
+	d.body.name, d.body.path, d.body.partial = d.name, d.path, d.status == 206
 	d.body.end(s, h.p, d.status == 0, d.encoding, complete)
 	d.reset()
 }
