@@ -48,7 +48,7 @@ func NewPcapOverIPClient(rawURL string, files TLSFiles, log *slog.Logger) (*Pcap
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("pcap-over-IP server: %w", err)
+		return nil, fmt.Errorf("pcap-over-IP server: %w: write tcp://host:port or tls://host:port", err)
 	case u.Scheme != "tcp" && u.Scheme != "tls", u.Hostname() == "", u.Port() == "", u.Path != "", u.RawQuery != "", u.User != nil:
 		return nil, fmt.Errorf("pcap-over-IP server %q: write tcp://host:port or tls://host:port", rawURL)
 	}
