@@ -64,41 +64,6 @@ func dcerpcType(n byte) string {
 	return ""
 }
 
-// dcerpcInterface returns the usual name of an interface (MS-* protocol documents), "" for others.
-func dcerpcInterface(uuid string) string {
-	switch uuid {
-	case "e1af8308-5d1f-11c9-91a4-08002b14a0fa":
-		return "epmapper"
-	case "12345778-1234-abcd-ef00-0123456789ab":
-		return "lsarpc"
-	case "12345778-1234-abcd-ef00-0123456789ac":
-		return "samr"
-	case "12345678-1234-abcd-ef00-01234567cffb":
-		return "netlogon"
-	case "4b324fc8-1670-01d3-1278-5a47bf6ee188":
-		return "srvsvc"
-	case "6bffd098-a112-3610-9833-46c3f87e345a":
-		return "wkssvc"
-	case "367abb81-9844-35f1-ad32-98f038001003":
-		return "svcctl"
-	case "338cd001-2244-31f1-aaaa-900038001003":
-		return "winreg"
-	case "86d35949-83c9-4044-b424-db363231fd0c":
-		return "taskscheduler"
-	case "1ff70682-0a51-30e8-076d-740be8cee98b":
-		return "atsvc"
-	case "e3514235-4b06-11d1-ab04-00c04fc2dcd2":
-		return "drsuapi"
-	case "12345678-1234-abcd-ef00-0123456789ab":
-		return "spoolss"
-	case "000001a0-0000-0000-c000-000000000046":
-		return "isystemactivator"
-	case "99fcfec4-5260-101b-bbcb-00aa0021347a":
-		return "oxidresolver"
-	}
-	return ""
-}
-
 // Parse implements Parser.
 func (p *dcerpc) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0

@@ -1,0 +1,92 @@
+package dissect
+
+// dcerpcInterface returns the usual name of an interface (MS-* protocol documents), "" for others.
+func dcerpcInterface(uuid string) string {
+	switch uuid {
+	case "e1af8308-5d1f-11c9-91a4-08002b14a0fa":
+		return "epmapper"
+	case "12345778-1234-abcd-ef00-0123456789ab":
+		return "lsarpc"
+	case "12345778-1234-abcd-ef00-0123456789ac":
+		return "samr"
+	case "12345678-1234-abcd-ef00-01234567cffb":
+		return "netlogon"
+	case "4b324fc8-1670-01d3-1278-5a47bf6ee188":
+		return "srvsvc"
+	case "6bffd098-a112-3610-9833-46c3f87e345a":
+		return "wkssvc"
+	case "367abb81-9844-35f1-ad32-98f038001003":
+		return "svcctl"
+	case "338cd001-2244-31f1-aaaa-900038001003":
+		return "winreg"
+	case "86d35949-83c9-4044-b424-db363231fd0c":
+		return "taskscheduler"
+	case "1ff70682-0a51-30e8-076d-740be8cee98b":
+		return "atsvc"
+	case "378e52b0-c0a9-11cf-822d-00aa0051e40f":
+		return "sasec"
+	case "e3514235-4b06-11d1-ab04-00c04fc2dcd2":
+		return "drsuapi"
+	case "7c44d7d4-31d5-424c-bd5e-2b3e1f323d22":
+		return "dsaop"
+	case "12345678-1234-abcd-ef00-0123456789ab":
+		return "spoolss"
+	case "76f03f96-cdfd-44fc-a22c-64950a001209":
+		return "winspool"
+	case "000001a0-0000-0000-c000-000000000046":
+		return "isystemactivator"
+	case "99fcfec4-5260-101b-bbcb-00aa0021347a":
+		return "oxidresolver"
+	case "4d9f4ab8-7d1c-11cf-861e-0020af6e7c57":
+		return "iactivation"
+	case "00000131-0000-0000-c000-000000000046":
+		return "iremunknown"
+	case "00000143-0000-0000-c000-000000000046":
+		return "iremunknown2"
+	case "f309ad18-d86a-11d0-a075-00c04fb68820":
+		return "iwbemlevel1login"
+	case "9556dc99-828c-11cf-a37e-00aa003240c7":
+		return "iwbemservices"
+	case "c681d488-d850-11d0-8c52-00c04fd90f7e", "df1941c5-fe89-4e79-bf10-463657acf44d":
+		return "efsrpc"
+	case "82273fdc-e32a-18c3-3f78-827929dc23ea":
+		return "eventlog"
+	case "f6beaff7-1e19-4fbb-9f8f-b89e2018337c":
+		return "eventlog6"
+	case "50abc2a4-574d-40b3-9d66-ee4fd5fba076":
+		return "dnsserver"
+	case "4fc742e0-4a10-11cf-8273-00aa004ae673":
+		return "netdfs"
+	case "6bffd098-a112-3610-9833-012892020162":
+		return "browser"
+	case "3919286a-b10c-11d0-9ba8-00c04fd92ef5":
+		return "dssetup"
+	case "f5cc5a18-4264-101a-8c59-08002b2f8426":
+		return "nspi"
+	case "1544f5e0-613c-11d1-93df-00c04fd7bd09":
+		return "rfr"
+	case "a4f1db00-ca47-1067-b31f-00dd010662da":
+		return "emsmdb"
+	case "897e2e5f-93f3-4376-9c9c-fd2277495c27":
+		return "frstransport"
+	case "f5cc59b4-4264-101a-8c59-08002b2f8426":
+		return "frsrpc"
+	case "8fb6d884-2388-11d0-8c35-00c04fda2795":
+		return "w32time"
+	case "300f3532-38cc-11d0-a3f0-0020af6b0add":
+		return "trkwks"
+	case "afa8bd80-7d8a-11c9-bef4-08002b102989":
+		return "mgmt"
+	case "17fdd703-1827-4e34-79d4-24a55c53bb37":
+		return "msgsvc"
+	case "5a7b91f8-ff00-11d0-a9b2-00c04fb6e6fc":
+		return "msgsvcsend"
+	case "a8e0653c-2744-4389-a61d-7373df8b2292":
+		return "fssagentrpc"
+	case "2f5f6520-ca46-1067-b319-00dd010662da":
+		return "tapsrv"
+	case "484809d6-4239-471b-b5bc-61df8c23ac48":
+		return "tsts"
+	}
+	return ""
+}
