@@ -89,7 +89,7 @@ func rows(t testing.TB, dir string) []string {
 // the rows are those of one that was left alone: none twice, none missing, none different.
 func TestCompactorKilledAnywhere(t *testing.T) {
 	const kills = 30
-	env := smallBatches()
+	env := append(smallBatches(), tagAll(t)...)
 	clean, hurt := t.TempDir(), t.TempDir()
 	for _, dir := range []string{clean, hurt} {
 		run(t, env, "import", "--quiet", "--store", "file://"+dir, generated(t))
@@ -136,6 +136,9 @@ func TestCompactorKilledAnywhere(t *testing.T) {
 	want, got := rows(t, clean), rows(t, hurt)
 	if len(want) < 500 {
 		t.Fatalf("the clean run gave %d sessions, too few to tell anything", len(want))
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(want), func(r string) bool { return !strings.Contains(r, `"listed-and-ruled"`) })); n < 50 {
+		t.Fatalf("%d sessions are tagged, too few to tell anything", n)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%d rows after %d kills, %d in a clean run; first difference: %s", len(got), kills, len(want), firstDifference(got, want))

@@ -34,6 +34,21 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// tagAll returns settings under which a list and rules tag sessions.
+func tagAll(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"list.txt":   "128.0.0.0/1\n10.0.0.0/8\n2000::/4\n",
+		"rules.yaml": "lists:\n- {name: nets, file: list.txt, tags: [listed]}\nrules:\n- {name: web, expression: 'port.dst == [53,80,443] && tags == listed', tags: [listed-and-ruled]}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []string{"WIRELAKE_RULES_FILE=" + filepath.Join(dir, "rules.yaml")}
+}
+
 // TestRulesReload follows a compactor as a process over changes of its rules: SIGHUP takes a good file, refuses a bad one
 // with its line, and lists come from a server. Sessions that are saved afterwards have the newer tags.
 func TestRulesReload(t *testing.T) {
