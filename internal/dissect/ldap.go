@@ -27,7 +27,10 @@ func newLDAP(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "ldap",
-		Matchers: []Matcher{{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage}},
+		Matchers: []Matcher{
+			{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage},
+			{On: UDP, Port: 389, Bytes: "0", MinLen: 7, Func: ldapMessage}, // RFC 1798; MS-ADTS section 6.3.3
+		},
 		New:      func(*Session) Parser { return &ldap{f: f} },
 	}
 }
@@ -75,6 +78,13 @@ func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		}
 	}
 	return n, More
+}
+
+// Datagram implements Parser. There is no TLS to start here.
+func (p *ldap) Datagram(s *Session, dir Dir, b []byte) Status {
+	p.startTLS = false
+	p.Parse(s, dir, b)
+	return More
 }
 
 // partialBind reads a bind whose message is not whole, in case that the rest never comes.

@@ -58,3 +58,12 @@ func TestLDAPPartialBind(t *testing.T) {
 	cut.Stream(Client, []byte("0\x40\x02\x01\x01\x60\x3b\x02\x01\x03\x04\x24cn=a"))
 	wantStrings(t, cut, "ldap.bindname")
 }
+
+// TestCLDAP recognizes a search over UDP (RFC 1798).
+func TestCLDAP(t *testing.T) {
+	s := newTestSession(New(), UDP, 40000, 389)
+	s.Datagram(Client, 0, []byte(ber(0x30, ber(2, "\x01"), ber(0x63, ber(4), ber(0x0a, "\x00"), ber(0x0a, "\x00"), ber(2, "\x00"), ber(2, "\x00"), ber(1, "\x00"), ber(0x87, "objectclass"), ber(0x30)))))
+	s.Datagram(Client, 0, []byte(ber(0x30, ber(2, "\x02"), ber(0x60, ber(2, "\x03"), ber(4, "cn=a"), ber(0x80, "pw")))))
+	wantStrings(t, s, "protocol", "ldap")
+	wantStrings(t, s, "ldap.bindname", "cn=a")
+}
