@@ -26,12 +26,12 @@ func newLDAP(r *spi.Registry) Protocol {
 		bindName: r.Declare(spi.Field{Path: "ldap.bindname", Type: spi.Term, List: true, Exprs: []string{"ldap.bindname"}, Hot: true, Name: "Bind name", Help: "names of binds"}),
 	}
 	return Protocol{
-		Name:     "ldap",
+		Name: "ldap",
 		Matchers: []Matcher{
 			{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage},
 			{On: UDP, Port: 389, Bytes: "0", MinLen: 7, Func: ldapMessage}, // RFC 1798; MS-ADTS section 6.3.3
 		},
-		New:      func(*Session) Parser { return &ldap{f: f} },
+		New: func(*Session) Parser { return &ldap{f: f} },
 	}
 }
 
