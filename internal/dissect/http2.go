@@ -1,7 +1,6 @@
 package dissect
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -43,6 +42,7 @@ const (
 type http2 struct {
 	Base
 	p    *httpProtocol
+	grpc *grpc
 	dirs [2]http2Dir
 }
 
@@ -76,8 +76,8 @@ type http2Message struct {
 }
 
 func newHTTP2(r *spi.Registry) Protocol {
-	p := declareHTTP(r)
-	return Protocol{Name: "http2", New: func(*Session) Parser { return &http2{p: p} }}
+	p, g := declareHTTP(r), declareGRPC(r)
+	return Protocol{Name: "http2", New: func(*Session) Parser { return &http2{p: p, grpc: g} }}
 }
 
 // Parse implements Parser.
@@ -269,7 +269,7 @@ func (h *http2) message(s *Session, dir Dir) bool {
 			h.p.noteTarget(s, host, []byte(m.path))
 		}
 		if m.grpc {
-			s.AddProtocol("grpc")
+			h.grpc.call(s, m.path)
 		}
 	}
 	if m.method == "" && m.status == 0 || m.status/100 == 1 {
@@ -320,9 +320,10 @@ func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
 	case useEncoding:
 		m.encoding = encodingOf(value)
 	}
-	if f.Name == "content-type" && bytes.HasPrefix(value, []byte("application/grpc")) {
+	if f.Name == "content-type" && isGRPC(f.Value) {
 		m.grpc = true
 	}
+	h.grpc.trailer(s, f.Name, f.Value)
 }
 
 func (h *http2) endBody(s *Session, d *http2Dir, stream uint32, complete bool) {

@@ -122,6 +122,7 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 // is in lower case, and returns what else it is good for.
 func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) headerUse {
 	use := p.asks[side][string(name)]
+	noteDoH(s, name, value)
 	s.Doc.AddBytes(p.header[side], name)
 	if !use.alone() {
 		s.Doc.AddBytes(p.headerField[side], name)

@@ -190,6 +190,7 @@ func (p *quicParser) hello(s *Session, v quicVersion, kind byte, b []byte) {
 		}
 		s.AddProtocol("quic")
 		p.tls.clientHello(s, &h, 'q')
+		noteEncryptedDNS(s, h.alpn, "doq", "doq")
 		if !s.Reference {
 			s.Doc.AddString(p.version, v.name)
 			if h.serverName != "" {

@@ -178,7 +178,12 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 	switch kind {
 	case tlsClientHello:
 		if h, ok := parseClientHello(b); ok {
-			p.clientHello(s, &h, 't')
+			transport := byte('t')
+			if s.Reference && s.Transport == UDP {
+				transport = 'q' // as the reference calls all that is not TCP, such as OpenVPN's
+			}
+			p.clientHello(s, &h, transport)
+			noteEncryptedDNS(s, h.alpn, "dot", "dot")
 			p.seek(s, &h)
 		}
 	case tlsServerHello:
