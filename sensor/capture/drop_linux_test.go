@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"wirelake/testenv"
 )
@@ -152,4 +155,21 @@ func TestWithoutLibpcap(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestWithoutLibpcap") {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// TestThreadsEndAfterFilter ends threads in a process that has called libpcap. With purego before 0.11 that crashed programs
+// with cgo.
+func TestThreadsEndAfterFilter(t *testing.T) {
+	if err := checkFilter("udp port 53"); err != nil {
+		t.Fatal(err)
+	}
+	var threads sync.WaitGroup
+	for range 50 {
+		threads.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			time.Sleep(10 * time.Millisecond)
+		})
+	}
+	threads.Wait()
+	time.Sleep(200 * time.Millisecond)
 }

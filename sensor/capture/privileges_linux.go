@@ -19,9 +19,9 @@ import (
 // returns nil there. A user "" keeps all as it is.
 //
 // Why anew: on Linux each thread has its own privileges, and a Go program cannot change
-// those of all its threads once a C library may have threads of its own
-// (syscall.AllThreadsSyscall refuses in a program with cgo, and panics in one that loads
-// libraries without it, as filters do). When one thread executes a program, the others
+// those of all its threads once a C library may have threads of its own:
+// syscall.AllThreadsSyscall refuses in a program with cgo, and in one that loads
+// libraries, as filters do. When one thread executes a program, the others
 // end and its privileges are those of the new process: nothing is left behind.
 //
 // A process that is the user already is only checked: it can capture with
