@@ -44,7 +44,12 @@ With --once it works off what is there, waits until Elasticsearch has it, and ex
 			if err != nil {
 				return err
 			}
-			return a.withRules(ctx, a.rules, func(ctx context.Context) error { return c.Run(ctx, once) })
+			return a.withRules(ctx, a.rules, func(ctx context.Context, loaded func() error) error {
+				if err := loaded(); err != nil {
+					return err
+				}
+				return c.Run(ctx, once)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "work off what is there and exit")

@@ -43,10 +43,10 @@ func (a *app) tagger(set *dissect.Set) (*rules.Tagger, error) {
 }
 
 // withRules does work while the rules are followed: they are read again at SIGHUP and when the file
-// changes. Work begins when each list was loaded, or could not be.
-func (a *app) withRules(ctx context.Context, t *rules.Tagger, work func(context.Context) error) error {
+// changes. Before it tags documents, work waits with loaded until each list was loaded, or could not be.
+func (a *app) withRules(ctx context.Context, t *rules.Tagger, work func(ctx context.Context, loaded func() error) error) error {
 	if t == nil {
-		return work(ctx) // SIGHUP keeps its meaning, which is to end the process
+		return work(ctx, func() error { return nil }) // SIGHUP keeps its meaning, which is to end the process
 	}
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
@@ -68,13 +68,14 @@ func (a *app) withRules(ctx context.Context, t *rules.Tagger, work func(context.
 			}
 		}
 	}()
-	var err error
-	select {
-	case <-ready:
-		err = work(ctx)
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
+	err := work(ctx, func() error {
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 	stop()
 	return errors.Join(err, <-done)
 }

@@ -65,11 +65,14 @@ func (a *app) up(ctx context.Context, imports []string) error {
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.serve(ctx, l, store, set, &health) })
-	group.Go(func() error {
+	work := func(ctx context.Context, loaded func() error) error {
 		if len(imports) > 0 {
 			if err := a.importFiles(ctx, store, imports, false, false); err != nil {
 				return err
 			}
+		}
+		if err := loaded(); err != nil {
+			return err
 		}
 		group.Go(func() error {
 			if c.WaitCaughtUp(ctx) == nil {
@@ -77,7 +80,8 @@ func (a *app) up(ctx context.Context, imports []string) error {
 			}
 			return nil
 		})
-		return a.withRules(ctx, a.rules, func(ctx context.Context) error { return c.Run(ctx, false) })
-	})
+		return c.Run(ctx, false)
+	}
+	group.Go(func() error { return a.withRules(ctx, a.rules, work) })
 	return group.Wait()
 }

@@ -23,6 +23,7 @@ import (
 const (
 	maxFileBytes = 8 << 20 // 10,000 rules of 800 bytes
 	maxRules     = 10_000
+	maxValues    = 1_000_000 // of all expressions, counted once for each field that is compared with them
 	maxLists     = 100
 	maxTags      = 32  // of one rule or list
 	maxText      = 200 // bytes of a name or tag
@@ -106,6 +107,7 @@ type parser struct {
 	err  *Error
 
 	rules, lists map[string]int // lines by name
+	values       int            // of all expressions
 }
 
 // members calls take for each member of a mapping; what is no mapping or has a member twice is a problem.
@@ -207,6 +209,15 @@ func (p *parser) rule(n *yaml.Node) {
 			reason = fmt.Sprintf("column %d of the expression: %s", bad.Column, reason)
 		}
 		p.err.add(line, column, "%s", reason)
+		return
+	}
+	expr.Walk(e.Root, func(n expr.Node) {
+		if l, ok := n.(*expr.Leaf); ok {
+			p.values += len(l.Values) + len(l.Patterns) + len(l.Ints) + len(l.Addrs)
+		}
+	})
+	if p.values > maxValues {
+		p.err.add(expression.Line, 0, "the expressions up to here have more than %d values (a name such as host or ip stands for many fields); put them into a list", maxValues)
 		return
 	}
 	if r.Keep >= 0 {

@@ -146,6 +146,22 @@ func TestParseLimits(t *testing.T) {
 	if _, err = Parse("r.yaml", []byte(b.String()), testRegistry()); err == nil || !strings.Contains(err.Error(), "10001 rules, at most 10000") {
 		t.Errorf("got %v", err)
 	}
+	b.Reset()
+	b.WriteString("rules:\n- name: r\n  tags: [t]\n  expression: host == [")
+	for i := range 60_000 {
+		fmt.Fprintf(&b, "h%d,", i)
+	}
+	one := b.String() + "x]\n"
+	if _, err = Parse("r.yaml", []byte(one), testRegistry()); err != nil {
+		t.Error(err)
+	}
+	many := one
+	for i := range 9 {
+		many += strings.Replace(strings.TrimPrefix(one, "rules:\n"), "name: r", fmt.Sprintf("name: r%d", i), 1)
+	}
+	if _, err = Parse("r.yaml", []byte(many), testRegistry()); err == nil || !strings.Contains(err.Error(), "r.yaml:28: the expressions up to here have more than 1000000 values") {
+		t.Errorf("got %v", err)
+	}
 	if _, err = Parse("r.yaml", make([]byte, maxFileBytes+1), testRegistry()); err == nil || !strings.Contains(err.Error(), "larger than 8MiB") {
 		t.Errorf("got %v", err)
 	}
