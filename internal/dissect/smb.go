@@ -165,9 +165,13 @@ func (p *smb) message(s *Session, dir Dir, b []byte) {
 	}
 }
 
-// security reads a security blob: NTLM, bare or in SPNEGO. Of who logs in by bare NTLM, the reference tells in
-// NTLM's fields only.
+// security reads a security blob: NTLM, bare or in SPNEGO. The reference does not read SPNEGO's first token, and of who
+// logs in by bare NTLM it tells in NTLM's fields only.
 func (p *smb) security(s *Session, blob []byte) {
+	const initToken = 0x60 // RFC 2743 section 3.1
+	if s.Reference && len(blob) > 0 && blob[0] == initToken {
+		return
+	}
 	login := p.f.ntlm.find(s, blob)
 	if s.Reference && bytes.HasPrefix(blob, []byte(ntlmSignature)) {
 		return

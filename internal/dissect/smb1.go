@@ -73,7 +73,8 @@ func (p *smb) smb1Negotiate(s *Session, answer bool, words, data []byte) {
 	if len(words) < 2 {
 		return
 	}
-	if i := int(binary.LittleEndian.Uint16(words)); i < len(p.dialects) {
+	const referenceMax = 10 // dialects that the reference remembers
+	if i := int(binary.LittleEndian.Uint16(words)); i < len(p.dialects) && (!s.Reference || i < referenceMax) {
 		s.Doc.SetString(p.f.dialect, p.dialects[i])
 	}
 }
@@ -92,14 +93,13 @@ func (p *smb) smb1Session(s *Session, answer bool, words []byte, texts *smb1Text
 		smbAdd(s, p.f.domain, texts.next())
 		p.smb1System(s, texts)
 		return
+	case answer && s.Reference: // which tells of clients
+		return
 	case answer && n == 4:
 		size := int(binary.LittleEndian.Uint16(words[6:]))
 		p.security(s, texts.bytes(size))
 	case answer && n == 3:
 	default:
-		return
-	}
-	if answer && s.Reference { // which tells of clients
 		return
 	}
 	p.smb1System(s, texts)
