@@ -463,10 +463,10 @@ func TestLiveConfig(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	cfg := DefaultConfig()
-	cfg.Name, cfg.Policy, cfg.Compression, cfg.Quota, cfg.Workers = "a/b", "drop", "most", config.MiB, 0
+	cfg.Name, cfg.Policy, cfg.Compression, cfg.Quota, cfg.Workers, cfg.HTTP = "a/b", "drop", "most", config.MiB, 0, "0.0.0.0:80"
 	cfg.Cut = []CutRule{{Match: "", Bytes: -1}}
 	err := cfg.Validate()
-	for _, want := range []string{"name: ", `policy: "drop"`, `compression: "most"`, "quota: ", "workers: ", "cut[0].match: is empty", "cut[0].bytes: "} {
+	for _, want := range []string{"name: ", `policy: "drop"`, `compression: "most"`, "quota: ", "workers: ", "cut[0].match: is empty", "cut[0].bytes: ", "http_listen: "} {
 		if err == nil || !slices.ContainsFunc(strings.Split(err.Error(), "\n"), func(l string) bool { return strings.HasPrefix(l, want) }) {
 			t.Errorf("no line %q in %v", want, err)
 		}

@@ -3,6 +3,8 @@ package sensor
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -42,7 +44,7 @@ type Config struct {
 	Bandwidth   config.Size   `koanf:"bandwidth" help:"bytes a second that uploads may take together; 0: no limit"`
 	StopTimeout time.Duration `koanf:"stop_timeout" help:"time to seal and upload after a signal to stop; the rest waits for the next start"`
 	LeaseTTL    time.Duration `koanf:"lease_ttl" help:"another sensor may take the name after so long without a sign of life"`
-	HTTP        string        `koanf:"http_listen" help:"address of /metrics, /healthz and /readyz, such as 127.0.0.1:8006; empty: none"`
+	HTTP        string        `koanf:"http_listen" help:"address of /metrics, /healthz and /readyz on loopback, such as 127.0.0.1:8006; empty: none"`
 	User        string        `koanf:"user" help:"user to become once capture is set up; empty: stay"`
 }
 
@@ -162,6 +164,9 @@ func (c Config) Validate() error {
 	if c.StopTimeout < 0 {
 		bad("stop_timeout: %v is negative", c.StopTimeout)
 	}
+	if c.HTTP != "" && !onLoopback(c.HTTP) {
+		bad("http_listen: %q is no address on loopback with a port: nobody is asked who he is", c.HTTP)
+	}
 	if c.LeaseTTL < minLeaseTTL {
 		bad("lease_ttl: %v is under %v", c.LeaseTTL, minLeaseTTL)
 	}
@@ -177,6 +182,22 @@ func split(err error) []error {
 		return joined.Unwrap()
 	}
 	return []error{err}
+}
+
+// onLoopback reports whether only this machine reaches the address.
+func onLoopback(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// MemoryBytes is a soft limit for the memory of the process, the kernel's rings apart:
+// a chunk for each worker that seals and what its index takes, the parts of uploads, and buffers.
+func (c Config) MemoryBytes() config.Size {
+	return config.Size(c.SealWorkers)*c.ChunkBytes/4*5 + config.Size(c.Uploads)*48*config.MiB + 256*config.MiB
 }
 
 // level returns the zstd level of a name.

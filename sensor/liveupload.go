@@ -82,6 +82,9 @@ func (l *liveLane) uploaded(c *spool.Chunk, key string, existed bool) error {
 	}
 	l.lastKey = key
 	l.mu.Unlock()
+	if err := c.Uploaded(key); err != nil {
+		return err // it is tried again, and then found stored
+	}
 	n := &l.s.counts
 	n.uploads.Add(1)
 	n.uploadBytes.Add(uint64(c.Bytes)) //nolint:gosec // positive
@@ -90,7 +93,7 @@ func (l *liveLane) uploaded(c *spool.Chunk, key string, existed bool) error {
 	}
 	n.lastUpload.Store(time.Now().UnixNano())
 	l.log.Debug("chunk stored", "key", key, "packets", c.Packets, "bytes", c.Bytes, "existed", existed)
-	return c.Uploaded(key)
+	return nil
 }
 
 // isStored reports whether the store has the chunk under key, with the same content.

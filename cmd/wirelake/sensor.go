@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -89,6 +90,9 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 	// Before all else: it starts the program anew.
 	if err := capture.DropPrivileges(cfg.User, cfg.AFPacketConfig); err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(cfg.MemoryBytes()))
 	}
 	store, err := a.openStore(ctx, "sensor")
 	if err != nil {
