@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"wirelake/testenv"
 )
@@ -92,25 +93,33 @@ func TestFanout(t *testing.T) {
 	in, out := newSender(t, "ob0"), newSender(t, "oa0")
 	var expected []string // flow of the packet with this number
 	used := map[string]int{}
-	for i := range flows {
-		a4, b4 := fmt.Sprintf("10.1.%d.%d", i/7, i), fmt.Sprintf("10.2.0.%d", i*3%11+1)
-		a6, b6 := fmt.Sprintf("fd00::%x", i+1), fmt.Sprintf("fd00:2::%x", i*3%11+1)
-		for _, conv := range conversations() {
-			for _, reverse := range []bool{false, true} {
-				for _, f := range conv.frames(a4, b4, a6, b6, reverse) {
-					flow := fmt.Sprintf("%s %d", conv.name, i)
-					// A number behind the packet, which its headers do not count, tells what it is of.
-					f = join(f, fmt.Appendf(nil, "number %6d", len(expected)))
-					expected = append(expected, flow)
-					in.send(f)
-					f = bytes.Clone(f)
-					copy(f[len(f)-6:], fmt.Sprintf("%6d", len(expected)))
-					expected = append(expected, flow)
-					out.send(f)
+	sendAll := func() {
+		for i := range flows {
+			a4, b4 := fmt.Sprintf("10.1.%d.%d", i/7, i), fmt.Sprintf("10.2.0.%d", i*3%11+1)
+			a6, b6 := fmt.Sprintf("fd00::%x", i+1), fmt.Sprintf("fd00:2::%x", i*3%11+1)
+			for _, conv := range conversations() {
+				for _, reverse := range []bool{false, true} {
+					for _, f := range conv.frames(a4, b4, a6, b6, reverse) {
+						flow := fmt.Sprintf("%s %d", conv.name, i)
+						// A number behind the packet, which its headers do not count, tells what it is of.
+						f = join(f, fmt.Appendf(nil, "number %6d", len(expected)))
+						expected = append(expected, flow)
+						in.send(f)
+						f = bytes.Clone(f)
+						copy(f[len(f)-6:], fmt.Sprintf("%6d", len(expected)))
+						expected = append(expected, flow)
+						out.send(f)
+					}
 				}
 			}
 		}
 	}
+	sendAll()
+	// Down and up again, the kernel makes the group anew: lanes stay what they were.
+	testenv.Run(t, "ip", "link", "set", "oa0", "down")
+	testenv.LinkUp(t, "oa0")
+	time.Sleep(1500 * time.Millisecond) // the carrier comes back with a delay
+	sendAll()
 	end()
 	laneOf, total := map[string]string{}, 0
 	for _, lane := range rec.names() {
