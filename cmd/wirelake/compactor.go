@@ -29,6 +29,9 @@ With --keylog, what programs wrote where SSLKEYLOGFILE told them to, TLS is
 decrypted and its plaintext dissected like a session in clear. The files are
 followed as they grow.
 
+With --rules it tags sessions by expressions and lists of indicators; the file is
+read again when it changes and at SIGHUP (docs/rules.md).
+
 With --once it works off what is there, waits until Elasticsearch has it, and exits.`,
 		Example: `  wirelake compactor --store file:///var/lib/wirelake --once
   wirelake compactor --store s3://archive --elasticsearch http://127.0.0.1:9200`,
