@@ -187,10 +187,19 @@ func (p *imap) command(s *Session, d *imapDir, line []byte, goesOn, opens bool) 
 	case bytes.EqualFold(verb, []byte("STARTTLS")):
 		p.startTLS = true
 	case bytes.EqualFold(verb, []byte("APPEND")):
-		if opens && !s.Reference {
-			d.use, d.message = imapMessage, p.mail.newMessage(s, "imap")
+		if opens {
+			d.use, d.message = imapMessage, p.message(s, mailNothing)
 		}
 	}
+}
+
+// message begins a message. The reference fills the fields of few, less.
+func (p *imap) message(s *Session, reference mailNotes) *mailMessage {
+	m := p.mail.newMessage(s, "imap")
+	if m != nil && s.Reference {
+		m.fields = reference
+	}
+	return m
 }
 
 // imapString returns the first string of b, quoted or not; nil for a literal.

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"mime"
 	"strconv"
 	"strings"
 )
@@ -21,7 +22,7 @@ func (p *imap) response(s *Session, d *imapDir, line []byte, goesOn, opens bool)
 	if d.number <= 0 {
 		return
 	}
-	if i := indexFold(line, "BODYSTRUCTURE ("); i >= 0 && !s.Reference {
+	if i := indexFold(line, "BODYSTRUCTURE ("); i >= 0 {
 		p.structure(s, d.number, line[i+len("BODYSTRUCTURE "):])
 	}
 	if opens {
@@ -46,17 +47,10 @@ func (p *imap) fetched(s *Session, d *imapDir, line []byte) {
 	last := section[strings.LastIndexByte(section, '.')+1:]
 	headers := strings.HasPrefix(section, "HEADER")
 	switch {
-	case s.Reference:
-		if headers || section == "" {
-			d.use, d.message = imapMessage, p.mail.newMessage(s, "imap")
-			if d.message != nil {
-				d.message.envelope = true
-			}
-		}
 	case offset >= 0:
 		p.piece(s, d, section, offset, size, binary)
 	case section == "" || headers:
-		d.use, d.message = imapMessage, p.mail.newMessage(s, "imap")
+		d.use, d.message = imapMessage, p.message(s, mailEnvelope)
 	case last == "MIME":
 		if size <= imapMaxHeaders {
 			d.use = imapMIME
@@ -64,7 +58,7 @@ func (p *imap) fetched(s *Session, d *imapDir, line []byte) {
 		}
 	default:
 		if part, ok := p.part(d.number, section, binary); ok {
-			d.use, d.message = imapMessage, p.mail.newPart(s, "imap", part)
+			d.use, d.message = imapMessage, p.newPart(s, part)
 		}
 	}
 }
@@ -116,13 +110,22 @@ func (p *imap) piece(s *Session, d *imapDir, section string, offset, size int, b
 		}
 		p.partial = imapPartial{imapPart: at}
 		if section == "" || section == "HEADER" {
-			p.partial.message = p.mail.newMessage(s, "imap")
+			p.partial.message = p.message(s, mailEnvelope)
 		} else if part, ok := p.part(d.number, section, binary); ok {
-			p.partial.message = p.mail.newPart(s, "imap", part)
+			p.partial.message = p.newPart(s, part)
 		}
 	}
 	p.partial.next += size
 	d.use, d.message = imapRange, p.partial.message
+}
+
+// newPart begins a part that is fetched alone.
+func (p *imap) newPart(s *Session, part mailPart) *mailMessage {
+	m := p.mail.newPart(s, "imap", part)
+	if m != nil && s.Reference {
+		m.fields = mailNothing
+	}
+	return m
 }
 
 // endPartial ends what was fetched piece by piece. Its last part is whole only if a boundary ended it: no piece
@@ -249,14 +252,26 @@ func (p *imap) structurePart(s *Session, number int, section string, body imapNo
 	p.keepPart(s, imapPart{number, section}, part)
 }
 
-// imapParam returns a parameter of a list of names and values.
+// imapParam returns a parameter of a list of names and values, whose long and encoded forms (RFC 2231) are put together.
 func imapParam(list imapNode, name string) string {
+	header := []byte("x/x")
 	for i := 0; i+1 < len(list.list); i += 2 {
-		if strings.EqualFold(list.list[i].text, name) {
-			return list.list[i+1].text
+		k, v := list.list[i].text, list.list[i+1].text
+		if strings.EqualFold(k, name) {
+			return v
+		}
+		header = append(append(append(header, "; "...), k...), '=')
+		if strings.HasSuffix(k, "*") {
+			header = append(header, v...)
+		} else {
+			header = append(append(append(header, '"'), strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(v)...), '"')
 		}
 	}
-	return ""
+	_, params, err := mime.ParseMediaType(string(header))
+	if err != nil {
+		return ""
+	}
+	return params[name]
 }
 
 // imapNode is a string, "" for NIL, or a list in parentheses.

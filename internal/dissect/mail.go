@@ -51,21 +51,31 @@ func newMailFields(r *spi.Registry) *mailFields {
 
 // mailMessage reads one message as its lines come. All methods accept nil: a message for which there is no room.
 type mailMessage struct {
-	f        *mailFields
-	source   string // protocol that carries the message
-	envelope bool   // only sender, receivers and subject are noted, and those of their first line
-	body     bool   // behind the headers of the message or of the part at hand
-	isPart   bool   // headers are those of a part
-	within   bool   // the next bytes go on with a line
-	headers  int
-	name     string   // of the header at hand, lower case
-	value    []byte   // of the header at hand, unfolded
-	bounds   []string // of the multiparts that are open, innermost last
-	part     mailPart
-	decode   *mailBody
-	partial  bool // only the first lines come
-	raw      bool // the part at hand is of bytes, not of lines
+	f       *mailFields
+	source  string // protocol that carries the message
+	fields  mailNotes
+	first   int  // length of the header's first line
+	body    bool // behind the headers of the message or of the part at hand
+	isPart  bool // headers are those of a part
+	within  bool // the next bytes go on with a line
+	headers int
+	name    string   // of the header at hand, lower case
+	value   []byte   // of the header at hand, unfolded
+	bounds  []string // of the multiparts that are open, innermost last
+	part    mailPart
+	decode  *mailBody
+	partial bool // only the first lines come
+	raw     bool // the part at hand is of bytes, not of lines
 }
+
+// mailNotes is which fields of mails a message fills. Its files are noted always.
+type mailNotes uint8
+
+const (
+	mailAll      mailNotes = iota
+	mailEnvelope           // sender, receivers and subject, of their headers' first lines
+	mailNothing
+)
 
 // mailPart is what the headers of a part say of its body.
 type mailPart struct {
@@ -136,7 +146,7 @@ func (m *mailMessage) line(s *Session, b []byte, ends bool) {
 		return
 	}
 	if len(b) > 0 && (b[0] == ' ' || b[0] == '\t') && m.name != "" {
-		if len(m.value)+len(b) < maxMailHeader && !m.envelope {
+		if len(m.value)+len(b) < maxMailHeader {
 			m.value = append(append(m.value, ' '), b[1:]...) // a tab reads as a space
 		}
 		return
@@ -149,6 +159,7 @@ func (m *mailMessage) line(s *Session, b []byte, ends bool) {
 	if name, value, ok := bytes.Cut(b, []byte(":")); ok {
 		m.name = strings.ToLower(string(bytes.TrimSpace(name[:min(len(name), maxHeaderName)])))
 		m.value = append(m.value[:0], value[:min(len(value), maxMailHeader)]...)
+		m.first = len(m.value)
 	}
 }
 
@@ -230,8 +241,8 @@ func (m *mailMessage) finishBody(s *Session, whole bool) {
 	if m.part.named() || !strings.HasPrefix(m.part.media, "text/") {
 		m.f.files.add(s, m.source, m.part.name, &b.fileHash, whole)
 	}
-	if m.part.encoding != "base64" && s.Reference {
-		return // the reference hashes no others
+	if m.fields != mailAll || m.part.encoding != "base64" && s.Reference { // which hashes no others
+		return
 	}
 	if kind := magic(b.head); kind != "" {
 		s.Doc.AddString(m.f.magic, kind)

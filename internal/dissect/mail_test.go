@@ -70,6 +70,31 @@ func TestMailAttachments(t *testing.T) {
 	}
 }
 
+// TestMailReference holds that the files of mails are noted where the reference's fields are wanted too, and that mails
+// fill no others of the mails' fields then than the reference does.
+func TestMailReference(t *testing.T) {
+	message, files := mailWithFiles()
+	for _, tt := range []struct {
+		source, greeting, command, reply string
+		subject                          []string
+	}{
+		{"imap", "* OK IMAP\r\n", "a FETCH 1 BODY[]\r\n", fmt.Sprintf("* 1 FETCH (BODY[] {%d}\r\n%s)\r\n", len(message), message), []string{"Files"}},
+		{"pop3", "+OK ready.\r\n", "RETR 1\r\n", "+OK\r\n" + strings.ReplaceAll(message, "\r\n.", "\r\n..") + ".\r\n", nil},
+	} {
+		s := newTestSession(New(), TCP, 40000, 1143)
+		s.Reference = true
+		s.Stream(Server, []byte(tt.greeting))
+		s.Stream(Client, []byte(tt.command))
+		s.Stream(Server, []byte(tt.reply))
+		s.End(true)
+		wantFiles(t, s, files(tt.source)...)
+		wantStrings(t, s, "email.subject", tt.subject...)
+		for _, path := range []string{"email.header", "email.filename", "email.md5", "email.contentType"} {
+			wantStrings(t, s, path)
+		}
+	}
+}
+
 func TestIMAPParts(t *testing.T) {
 	encoded := base64Lines(pdfText)
 	structure := `(("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 12 1 NIL NIL NIL)("APPLICATION" "PDF" ("NAME" "a.pdf") NIL NIL "BASE64" 130 NIL ("ATTACHMENT" ("FILENAME" "b.pdf")) NIL) "MIXED" ("BOUNDARY" "x") NIL NIL)`
@@ -80,6 +105,7 @@ func TestIMAPParts(t *testing.T) {
 	want := wholeFile("imap", "b.pdf", "application/pdf", pdfText)
 	for name, tt := range map[string]struct{ server, want string }{
 		"a structure tells name and encoding": {"* 7 FETCH (UID 9 BODYSTRUCTURE " + structure + ")\r\n" + fetch("BODY[1]", "just text.\r\n") + fetch("BODY[2]", encoded), want},
+		"a structure with an encoded name":    {"* 7 FETCH (BODYSTRUCTURE " + strings.Replace(structure, `"FILENAME" "b.pdf"`, `"FILENAME*0*" "utf-8''b" "FILENAME*1*" "%2Epdf"`, 1) + ")\r\n" + fetch("BODY[2]", encoded), want},
 		"the part's headers tell them":        {fetch("BODY[2.MIME]", mime) + fetch("BODY[2]", encoded), want},
 		"in one response":                     {fmt.Sprintf("* 7 FETCH (BODY[2.MIME] {%d}\r\n%s BODY[2] {%d}\r\n%s)\r\n", len(mime), mime, len(encoded), encoded), want},
 		"BINARY is decoded":                   {"* 7 FETCH (BODYSTRUCTURE " + structure + ")\r\n" + fetch("BINARY[2]", pdfText), want},

@@ -25,9 +25,8 @@ func (m *mailMessage) finishHeader(s *Session) {
 	if m.headers++; m.headers > maxMailHeaders {
 		return
 	}
-	if m.envelope {
-		m.f.envelope(s.Doc, name, value)
-		return
+	if m.fields == mailEnvelope && !m.isPart {
+		m.f.envelope(s.Doc, name, strings.TrimLeft(mailText(m.value[:min(m.first, len(m.value))]), " \t"))
 	}
 	value = strings.TrimRight(value, " \t\r")
 	switch name {
@@ -42,7 +41,7 @@ func (m *mailMessage) finishHeader(s *Session) {
 			m.addFilename(s, name)
 		}
 	}
-	if !m.isPart {
+	if m.fields == mailAll && !m.isPart {
 		m.f.header1(s, name, value)
 	}
 }
@@ -120,7 +119,9 @@ func (m *mailMessage) addFilename(s *Session, name string) {
 	if m.part.name == "" {
 		m.part.name = baseName(name)
 	}
-	s.Doc.AddString(m.f.filename, name[:min(len(name), maxFileName)])
+	if m.fields == mailAll {
+		s.Doc.AddString(m.f.filename, name[:min(len(name), maxFileName)])
+	}
 }
 
 // mediaType reads a Content-Type header (RFC 2045 section 5.1).

@@ -39,8 +39,10 @@ const (
 func newPOP3(r *spi.Registry) Protocol {
 	ntlm, mail := declareNTLM(r), newMailFields(r)
 	return Protocol{
-		Name:     "pop3",
-		Matchers: []Matcher{{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(110) || bytes.Contains(b, []byte("POP")) }}},
+		Name: "pop3",
+		Matchers: []Matcher{{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool {
+			return s.OnPort(110) || bytes.Contains(b, []byte("POP")) || len(s.parsers) == 0 && bytes.HasSuffix(b, []byte("\r\n"))
+		}}},
 		New: func(*Session) Parser {
 			return &pop3{ntlm: ntlm, mail: mail, pending: []pop3Reply{pop3Line}} // the greeting
 		},
@@ -115,11 +117,11 @@ func (p *pop3) reply(s *Session, line []byte) bool {
 		p.lines = true
 	case kind == pop3Mail, kind == pop3Head:
 		p.lines = true
-		if !s.Reference {
-			p.message = p.mail.newMessage(s, "pop3")
-		}
-		if kind == pop3Head && p.message != nil {
-			p.message.partial = true
+		if p.message = p.mail.newMessage(s, "pop3"); p.message != nil {
+			p.message.partial = kind == pop3Head
+			if s.Reference { // which reads no mails here
+				p.message.fields = mailNothing
+			}
 		}
 	}
 	return false
