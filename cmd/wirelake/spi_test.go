@@ -49,7 +49,7 @@ func countRecords(t *testing.T, name string) (packets, size int64) {
 // TestSPI holds that the documents of the sample count each of its packets once,
 // and name what is in it.
 func TestSPI(t *testing.T) {
-	// The reference counts fragments as the datagram that they make.
+	// The reference counts fragments as the datagram that they make, and joins DHCP exchanges.
 	code, stdout, stderr := runCLI(t, "spi", "--reference=false", sampleCapture)
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -79,7 +79,7 @@ func TestSPI(t *testing.T) {
 		}
 	}
 
-	_, lines, _ := runCLI(t, "spi", "--jsonl", sampleCapture)
+	_, lines, _ := runCLI(t, "spi", "--jsonl", "--reference=false", sampleCapture)
 	if got := strings.Count(lines, "\n"); got != len(out.Sessions3) {
 		t.Errorf("--jsonl: got %d lines, want %d", got, len(out.Sessions3))
 	}
