@@ -49,7 +49,11 @@ type Reader struct {
 	packets uint64
 }
 
-const readSize = 1 << 20
+// How much is read at once: little at first, for most segments of quiet lanes are small.
+const (
+	firstReadSize = 16 << 10
+	readSize      = 1 << 20
+)
 
 // NewReader reads the header of the segment that src streams. The name stands in
 // errors and damages; damaged is told of each stretch that cannot be read and may be nil.
@@ -91,14 +95,18 @@ func (r *Reader) short(what string) error {
 // peek makes n bytes available, or as many as there are, and returns how many.
 func (r *Reader) peek(n int) int {
 	for r.end-r.start < n && r.srcErr == nil {
+		size := len(r.buf)
+		if r.end == size && size < readSize { // it was filled: there is more where that came from
+			size = min(max(firstReadSize, 4*size), readSize)
+		}
+		if size = max(size, n); size > len(r.buf) {
+			grown := make([]byte, size)
+			r.end = copy(grown, r.buf[r.start:r.end])
+			r.buf, r.start = grown, 0
+		}
 		if r.start > 0 && (r.start+n > len(r.buf) || r.start == r.end) {
 			r.end = copy(r.buf, r.buf[r.start:r.end])
 			r.start = 0
-		}
-		if r.start+n > len(r.buf) {
-			grown := make([]byte, max(readSize, n))
-			r.end = copy(grown, r.buf[r.start:r.end])
-			r.buf, r.start = grown, 0
 		}
 		var got int
 		got, r.srcErr = r.src.Read(r.buf[r.end:])
