@@ -83,12 +83,12 @@ func fillSensors(t *testing.T, url string) {
 	})
 }
 
-// putLossyChunk stores a chunk of one UDP packet, while which the kernel dropped twelve. It is older than the sample, so
+// putLossyChunk stores a chunk of one UDP packet that was cut, while which the kernel dropped twelve. It is older than the sample, so
 // that what the other tests look at first stays first.
 func putLossyChunk(t *testing.T, store objstore.Store) {
 	t.Helper()
-	const linkEthernet, nanos = 1, 946_684_800_000_000_000    // 2000-01-01
-	frame := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, // Ethernet
+	const linkEthernet, nanos, cut = 1, 946_684_800_000_000_000, 1000 // the time is 2000-01-01
+	frame := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,         // Ethernet
 		0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 1, // IPv4
 		0x9c, 0x40, 0x27, 0x0f, 0, 12, 0, 0, 'l', 'o', 's', 't'} // UDP
 	b, err := chunk.NewBuilder(chunk.DefaultConfig())
@@ -96,7 +96,7 @@ func putLossyChunk(t *testing.T, store objstore.Store) {
 		t.Fatal(err)
 	}
 	var p packet.Packet
-	packet.NewDecoder(linkEthernet, packet.Options{}).Decode(frame, nanos, len(frame), &p)
+	packet.NewDecoder(linkEthernet, packet.Options{}).Decode(frame, nanos, len(frame)+cut, &p)
 	if err := b.Add(&p, frame); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // The page of the sensors, and what a session tells of packets that are missing. The archive holds the status of four sensors:
 // "busy" loses packets while the tests run, "quiet" is well, "gone" was heard of long ago, and "lossy" captured a session
-// while it dropped 12 packets. One more status cannot be read.
+// while it dropped 12 packets and cut 1,000 bytes. One more status cannot be read.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -84,10 +84,11 @@ for (const colorScheme of ['light', 'dark']) {
   );
 }
 
-pageTest('a session says what its sensor lost', async (page) => {
+pageTest('a session says what its sensor lost and cut', async (page) => {
   const { data } = await sessions('capture.loss > 0');
   assert.equal(data.length, 1);
   await open(page, '/sessions?date=-1&expression=' + encodeURIComponent('capture.loss == 12'));
   await page.getByRole('button', { name: 'Open the session' }).click();
   await page.getByText('The sensor lost 12 packets while this session ran').waitFor();
+  await page.getByText('1,000 B) of this session were not kept').waitFor();
 });

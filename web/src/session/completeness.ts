@@ -10,7 +10,7 @@ export function missing(doc: Doc): string[] {
   if (lost > 0) all.push(`The sensor lost ${countOf(lost, 'packet')} while this session ran: some may have been of it.`);
   if (cut > 0) {
     const size = cut < 1000 ? formatBytes(cut) : `${formatBytes(cut)} (${formatCount(cut)} B)`;
-    all.push(`A rule of the sensor cut ${size} of this session: its later packets have headers only, and all counts include what was cut.`);
+    all.push(`${size} of this session were not kept: a rule of the sensor, or its snaplen, cut the packets to their beginnings. All counts include what was cut.`);
   }
   return all;
 }
