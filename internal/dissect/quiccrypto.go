@@ -86,7 +86,7 @@ func (k *quicKeys) open(packet []byte, pn int) ([]byte, bool) {
 	var nonce [12]byte
 	copy(nonce[:], k.iv)
 	for i := range size {
-		head[pn+i] ^= mask[1+i]
+		head[pn+i] ^= mask[1+i] //nolint:gosec // size is 4 at most
 		nonce[12-size+i] ^= head[pn+i]
 	}
 	out, err := k.aead.Open(nil, nonce[:], packet[pn+size:], head)

@@ -142,7 +142,7 @@ func (c *certFields) add(s *Session, der []byte) {
 	switch {
 	case signs:
 		s.AddTag("cert:certificate-authority")
-	case bytes.Equal(issuer, subject) && !(s.Reference && odd):
+	case bytes.Equal(issuer, subject) && (!odd || !s.Reference):
 		s.AddTag("cert:self-signed")
 	}
 }

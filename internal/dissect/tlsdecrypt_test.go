@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -90,7 +91,9 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool) ([]flight, []byte) 
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				t.Error(err)
 			}
-			fmt.Fprint(w, "<html>"+strings.Repeat("a", 40_000))
+			if _, err := io.WriteString(w, "<html>"+strings.Repeat("a", 40_000)); err != nil {
+				t.Error(err)
+			}
 		}),
 		TLSConfig: &ctls.Config{
 			Certificates: []ctls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: version, MaxVersion: version,
@@ -129,7 +132,9 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool) ([]flight, []byte) 
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-done
+	if err := <-done; !errors.Is(err, nethttp.ErrServerClosed) {
+		t.Fatal(err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.log, bytes.Clone(keys.Bytes())

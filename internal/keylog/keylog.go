@@ -39,10 +39,12 @@ type Secrets struct {
 	ClientEarly                      []byte // CLIENT_EARLY_TRAFFIC_SECRET
 }
 
-// labels are those that have a slot.
-var labels = [...]string{
-	"CLIENT_RANDOM", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-	"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "CLIENT_EARLY_TRAFFIC_SECRET",
+// labels returns those that have a slot.
+func labels() []string {
+	return []string{
+		"CLIENT_RANDOM", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+		"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "CLIENT_EARLY_TRAFFIC_SECRET",
+	}
 }
 
 // slot returns where the secret of a label goes, nil for labels that are not of use.
@@ -148,7 +150,7 @@ func (l *Log) AppendLines(b, random []byte) []byte {
 	if !ok {
 		return b
 	}
-	for _, label := range labels {
+	for _, label := range labels() {
 		if secret := *s.slot(label); secret != nil {
 			b = fmt.Appendf(b, "%s %x %x\n", label, random, secret)
 		}
