@@ -47,9 +47,12 @@ func newADB(r *spi.Registry) Protocol {
 		return Matcher{On: TCP, Bytes: command, MinLen: adbHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return adbMagic(b) }}
 	}
 	return Protocol{
-		Name:     "adb",
-		Matchers: []Matcher{matcher("CNXN"), matcher("AUTH"), matcher("OPEN"), matcher("OKAY"), matcher("WRTE"), matcher("CLSE"), matcher("STLS"), matcher("SYNC")},
-		New:      func(*Session) Parser { return &adbParser{adb: p} },
+		Name: "adb",
+		Matchers: []Matcher{
+			matcher("CNXN"), matcher("AUTH"), matcher("OPEN"), matcher("OKAY"), matcher("WRTE"), matcher("CLSE"), matcher("STLS"), matcher("SYNC"),
+			{On: TCP, Bytes: "0", MinLen: adbHostHeader + 5, Func: adbHostRequest}, // of less than 4096 bytes
+		},
+		New: func(*Session) Parser { return &adbParser{adb: p} },
 	}
 }
 
@@ -71,6 +74,8 @@ func adbCommand(b []byte) string {
 type adbParser struct {
 	Base
 	*adb
+	toHost  bool   // requests to the local server, not messages with a device
+	known   bool   // which of the two it is
 	skip    [2]int // bytes of a payload still to come
 	streams map[adbStream]*adbService
 }
@@ -89,6 +94,12 @@ type adbService struct {
 
 // Parse implements Parser.
 func (p *adbParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if !p.known && len(b) >= adbHostHeader {
+		p.toHost, p.known = adbCommand(b[:adbHostHeader]) == "", true
+	}
+	if p.toHost {
+		return p.host(s, dir, b)
+	}
 	n := min(p.skip[dir], len(b))
 	p.skip[dir] -= n
 	for len(b)-n >= adbHeader {

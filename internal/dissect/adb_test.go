@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 )
 
@@ -44,4 +45,18 @@ func TestADB(t *testing.T) {
 			adbMessage("OPEN", 6, 0, "shell,v2,raw:ls\x00"),
 		adbMessage("OKAY", 3, 6, "")+adbMessage("WRTE", 3, 6, adbPacket("\x01", "text")+adbPacket("\x03", "\x07")),
 		adbMessage("OPEN", 7, 0, "reverse:forward:tcp:8081;tcp:9090\x00"))
+}
+
+// TestADBHost reads requests to the local server.
+func TestADBHost(t *testing.T) {
+	request := func(text string) string { return fmt.Sprintf("%04x%s", len(text), text) }
+	textSession(t, 5037, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "adb.service", "host", "shell")
+		wantStrings(t, s, "adb.serial", "10.0.0.9:5555", "emulator-5554")
+		wantStrings(t, s, "adb.forward.direction", "forward")
+		wantStrings(t, s, "adb.forward.local", "tcp:6100")
+		wantStrings(t, s, "adb.forward.remote", "tcp:7100")
+		wantStrings(t, s, "protocol", "adb")
+	}, request("host-serial:10.0.0.9:5555:forward:tcp:6100;tcp:7100"), "OKAYOKAY", request("host:transport:emulator-5554"), "OKAY", request("shell:ls -l"), "OKAYtotal 0")
 }
