@@ -45,6 +45,22 @@ func wantFiles(t *testing.T, s *Session, want ...string) {
 	}
 }
 
+func TestHTTPUpload(t *testing.T) {
+	binary := "MZ\x90\x00line\nother\r\n\r\x00" + strings.Repeat("long", 20000) + "\n"
+	body := "--b1\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nhello\r\n--b1\r\nContent-Disposition: form-data; name=\"f\"; filename=\"C:\\up\\shell.exe\"\r\n" +
+		"Content-Type: application/octet-stream\r\n\r\n" + binary + "\r\n--b1\r\nContent-Disposition: form-data; name=g; filename=two.txt\r\n\r\nhello\r\n--b1--\r\n"
+	for _, n := range []int{1 << 20, 1460, 7} {
+		s := httpSession(n, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b1\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body+"GET /x HTTP/1.1\r\nHost: next\r\n\r\n")
+		if s.Buffered() != 0 {
+			t.Errorf("%d bytes are held behind the form", s.Buffered())
+		}
+		s.End(true)
+		wantFiles(t, s, wholeFile("http", "shell.exe", "application/vnd.microsoft.portable-executable", binary), wholeFile("http", "two.txt", "text/plain", "hello"))
+		wantStrings(t, s, "http.host", "a", "next")
+		wantStrings(t, s, "email.filename")
+	}
+}
+
 func TestHTTPFile(t *testing.T) {
 	request := "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 	response := func(headers, body string) string {
@@ -77,4 +93,22 @@ func TestHTTPFile(t *testing.T) {
 	if got := New().Registry().ByExpr("md5"); len(got) != 4 {
 		t.Errorf("md5 stands for %d fields, want those of HTTP, transferred and decoded, of mail and of files", len(got))
 	}
+}
+
+func FuzzHTTPForm(f *testing.F) {
+	f.Add([]byte("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhello\r\n--b--\r\n"), uint8(7))
+	set := New()
+	f.Fuzz(func(t *testing.T, body []byte, part uint8) {
+		s := newTestSession(set, TCP, 40000, 80)
+		s.Stream(Client, []byte("POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"))
+		for b := body; len(b) > 0; {
+			n := min(len(b), int(part)+1)
+			s.Stream(Client, b[:n])
+			b = b[n:]
+		}
+		if s.Buffered() != 0 {
+			t.Fatalf("%d bytes are held behind the form", s.Buffered())
+		}
+		fuzzChecks(t, s)
+	})
 }

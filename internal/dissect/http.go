@@ -12,6 +12,7 @@ type httpProtocol struct {
 	httpFields
 	ntlm    *ntlm
 	files   *fileFields
+	forms   *mailFields            // for the files in forms alone
 	methods map[string]spi.FieldID // http.method-GET and the like
 	asks    [2]map[string]headerUse
 }
@@ -42,6 +43,7 @@ const (
 	useUpgrade
 	useAuthenticate
 	useDisposition
+	useType
 )
 
 // alone reports whether the header's value is only in its own field.
@@ -117,13 +119,14 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 		decodedMD5:    hash("decodedMd5", "Decoded body MD5", "MD5 of bodies, gzip or deflate undone"),
 		decodedSHA256: hash("decodedSha256", "Decoded body SHA-256", "SHA-256 of bodies, gzip or deflate undone"),
 	}
+	p.forms = &mailFields{files: p.files}
 	counted, _ := httpMethods()
 	for _, m := range counted {
 		p.methods[m] = r.Declare(spi.Field{Path: "http.method-" + m, Type: spi.Integer, Exprs: []string{"http.method." + m}, Name: m + " requests", Help: "number of " + m + " requests"})
 	}
 	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade, "content-disposition": useDisposition}
 	for dir, own := range [2]map[string]headerUse{
-		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie},
+		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie, "content-type": useType},
 		{"location": useLocation, "www-authenticate": useAuthenticate, "proxy-authenticate": useAuthenticate},
 	} {
 		p.asks[dir] = own

@@ -38,11 +38,13 @@ func encodingOf(value []byte) httpEncoding {
 
 // httpBody hashes a body as it streams by; it serves one body after the other.
 type httpBody struct {
-	fileHash        // its head is for the kind of body and the request's text
-	encoded  []byte // all bytes of a compressed body, while they are few
-	name     string // of the file that it is, by Content-Disposition
-	path     string // in the URL that it was asked for by
-	partial  bool   // a range of it
+	fileHash              // its head is for the kind of body and the request's text
+	encoded  []byte       // all bytes of a compressed body, while they are few
+	name     string       // of the file that it is, by Content-Disposition
+	path     string       // in the URL that it was asked for by
+	partial  bool         // a range of it
+	form     *mailMessage // whose parts may be files
+	rest     []byte       // of the form: a line that has not ended
 	active   bool
 }
 
@@ -53,8 +55,32 @@ func (b *httpBody) begin(s *Session) {
 	b.name, b.path, b.partial, b.active = "", "", false, true
 }
 
-// release lets go of the bytes of a compressed body.
+// beginForm makes ready for a body of several parts (RFC 7578), by its Content-Type.
+func (b *httpBody) beginForm(s *Session, p *httpProtocol, contentType string) {
+	if contentType == "" || !s.Hold(mailMaxLine) {
+		return
+	}
+	if b.form = p.forms.newMessage(s, "http"); b.form == nil {
+		s.Hold(-mailMaxLine)
+		return
+	}
+	b.form.fields, b.form.body = mailNothing, true
+	b.form.contentType(s, contentType)
+}
+
+// endForm ends it.
+func (b *httpBody) endForm(s *Session, whole bool) {
+	if b.form == nil {
+		return
+	}
+	b.form.end(s, whole)
+	b.form, b.rest = nil, nil
+	s.Hold(-mailMaxLine)
+}
+
+// release lets go of the bytes of a compressed body, and of a form.
 func (b *httpBody) release(s *Session) {
+	b.endForm(s, false)
 	s.Hold(-len(b.encoded))
 	b.encoded = nil
 }
@@ -68,6 +94,20 @@ func (b *httpBody) write(s *Session, p []byte, encoding httpEncoding) {
 		b.encoded = append(b.encoded, p...)
 	}
 	b.fileHash.write(p, httpRequestBody)
+	if b.form == nil {
+		return
+	}
+	if b.lost {
+		b.form.gap()
+		b.rest = b.rest[:0]
+	}
+	if len(b.rest) == 0 {
+		n := b.form.write(s, p)
+		b.rest = append(b.rest, p[n:]...)
+		return
+	}
+	b.rest = append(b.rest, p...)
+	b.rest = append(b.rest[:0], b.rest[b.form.write(s, b.rest):]...)
 }
 
 // end notes the body. complete says that its end was seen.
@@ -77,6 +117,10 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	b.active = false
 	if !active || b.n == 0 {
 		return
+	}
+	if b.form != nil {
+		b.form.line(s, b.rest, true)
+		b.endForm(s, complete && !b.lost)
 	}
 	m := magic(b.head)
 	if m != "" {

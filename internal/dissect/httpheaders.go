@@ -111,6 +111,10 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 		d.chunked = hasSuffixFold(value, "chunked")
 	case useEncoding:
 		d.encoding = encodingOf(value)
+	case useType:
+		if hasPrefixFold(value, "multipart/") {
+			d.form = string(value)
+		}
 	case useDisposition:
 		d.name = dispositionName(string(value))
 	case useUpgrade:
@@ -274,9 +278,11 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	case d.chunked:
 		d.state = httpChunkSize
 		d.body.begin(s)
+		d.body.beginForm(s, h.p, d.form)
 	case d.length > 0:
 		d.state, d.remaining = httpBodyLength, d.length
 		d.body.begin(s)
+		d.body.beginForm(s, h.p, d.form)
 	default:
 		d.reset()
 	}

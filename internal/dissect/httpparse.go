@@ -62,6 +62,7 @@ type httpDir struct {
 	upgrade   bool // this message has Upgrade: websocket
 	status    int
 	name      string // of the file that the body is
+	form      string // Content-Type of a body of several parts
 	path      string // that the body was asked for by, where that is known
 	body      httpBody
 }

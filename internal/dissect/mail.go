@@ -66,6 +66,7 @@ type mailMessage struct {
 	decode  *mailBody
 	partial bool // only the first lines come
 	raw     bool // the part at hand is of bytes, not of lines
+	bare    bool // the line at hand ends with LF alone
 }
 
 // mailNotes is which fields of mails a message fills. Its files are noted always.
@@ -122,6 +123,7 @@ func (m *mailMessage) write(s *Session, b []byte) int {
 			n += mailMaxLine - 1
 			continue
 		}
+		m.bare = used == len(line)+1
 		m.line(s, line, true)
 		n += used
 	}
@@ -202,7 +204,7 @@ func (m *mailMessage) bodyLine(s *Session, b []byte, begins bool) {
 		}
 	}
 	if m.decode != nil {
-		m.decode.line(b, begins)
+		m.decode.line(b, begins, m.bare)
 	}
 }
 

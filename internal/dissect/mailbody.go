@@ -10,6 +10,7 @@ type mailBody struct {
 	fileHash
 	encoding string
 	skip     bool
+	bare     bool   // the line before ended with LF alone
 	newline  bool   // a line ended, and no soft line break ended it: its end goes before the next
 	left     []byte // base64: characters short of a group of four
 	out      []byte
@@ -25,8 +26,8 @@ func newMailBody(encoding string) *mailBody {
 	return b
 }
 
-// line takes a line without its end. begins says that it is not the rest of one.
-func (b *mailBody) line(line []byte, begins bool) {
+// line takes a line without its end. begins says that it is not the rest of one, bare that it ends with LF alone.
+func (b *mailBody) line(line []byte, begins, bare bool) {
 	if b.encoding == encodingUnknown {
 		b.encoding = ""
 		if isBase64Line(line) {
@@ -50,9 +51,13 @@ func (b *mailBody) line(line []byte, begins bool) {
 	default:
 		// The end of the last line belongs to the boundary (RFC 2046 section 5.1.1).
 		if begins && b.newline {
-			b.write([]byte("\r\n"), fileHeadBytes)
+			end := []byte("\r\n")
+			if b.bare {
+				end = end[1:]
+			}
+			b.write(end, fileHeadBytes)
 		}
-		b.newline = true
+		b.newline, b.bare = true, bare
 		b.write(line, fileHeadBytes)
 	}
 }
