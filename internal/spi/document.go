@@ -47,7 +47,7 @@ type Document struct {
 	reg       *Registry
 	values    []Value
 	objects   []object // objects[0] is the document
-	bytes     int // of text
+	bytes     int      // of text
 	limit     int
 	sorted    bool
 	truncated bool
