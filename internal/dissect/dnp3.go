@@ -14,6 +14,7 @@ type dnp3 struct {
 }
 
 const (
+	dnp3Port    = 20000
 	dnp3Start   = "\x05\x64"
 	dnp3Header  = 10 // with its CRC
 	dnp3Block   = 16 // bytes of user data before each CRC
@@ -28,7 +29,9 @@ func newDNP3(r *spi.Registry) Protocol {
 		function:     g.list(spi.Integer, "func", "Function", "application function numbers"),
 		functionName: g.list(spi.Term, "funcName", "Function name", "application functions by name"),
 	}
-	frame := func(_ *Session, _ Dir, b []byte) bool { return b[2] >= dnp3Minimum }
+	frame := func(s *Session, _ Dir, b []byte) bool {
+		return b[2] >= dnp3Minimum && (s.OnPort(dnp3Port) || dnp3CRC(b[:8]) == binary.LittleEndian.Uint16(b[8:]))
+	}
 	return Protocol{
 		Name:     "dnp3",
 		Matchers: []Matcher{{On: TCP, Bytes: dnp3Start, MinLen: dnp3Header, Func: frame}, {On: UDP, Bytes: dnp3Start, MinLen: dnp3Header, Func: frame}},
@@ -51,6 +54,22 @@ func dnp3Function(n byte) string {
 		return nameOf([]string{"Response", "Unsolicited Response", "Authentication Response"}, n-response)
 	}
 	return nameOf(names, n)
+}
+
+// dnp3CRC returns the check of a block (clause 9.2.4.3).
+func dnp3CRC(b []byte) uint16 {
+	crc := uint16(0)
+	for _, c := range b {
+		crc ^= uint16(c)
+		for range 8 {
+			if crc&1 != 0 {
+				crc = crc>>1 ^ 0xa6bc
+			} else {
+				crc >>= 1
+			}
+		}
+	}
+	return ^crc
 }
 
 // Parse implements Parser. p has no state, and is shared by all sessions.

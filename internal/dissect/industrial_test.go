@@ -286,3 +286,12 @@ func industrialSeeds() map[string]string {
 		"synchrophasor": string(phasorFrameOf(5, 7, "\x00\x00\x00\x0f\x42\x40\x00\x01\x04East\x00\x0a"+strings.Repeat("g", 30))),
 	}
 }
+
+// TestDNP3Port holds that on other ports the first header's check tells DNP3 from what begins alike.
+func TestDNP3Port(t *testing.T) {
+	for text, want := range map[string][]string{"\x05\x64\x05\xc0\x01\x00\x00\x04\xe9\x21": {"dnp3"}, "\x05\x64\x05\xc0\x01\x00\x00\x04\xe9\x22": nil} {
+		s := newTestSession(New(), TCP, 40000, 19999)
+		s.Stream(Client, []byte(text))
+		wantStrings(t, s, "protocol", want...)
+	}
+}
