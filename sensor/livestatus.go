@@ -223,7 +223,7 @@ func (s *Sensor) problems(st *sensorstatus.Status) []error {
 	}
 	if since := time.Since(r.lostAt); !r.lostAt.IsZero() && since < lossShows {
 		d := st.Drops
-		all = append(all, fmt.Errorf("packets were lost %v ago: kernel %d, quota %d, disk %d, damaged %d, malformed %d in all",
+		all = append(all, fmt.Errorf(sensorstatus.LossProblem+" %v ago: kernel %d, quota %d, disk %d, damaged %d, malformed %d in all",
 			since.Round(time.Second), d.Kernel, d.QuotaOldest+d.QuotaNew, d.Disk, d.Damaged, d.Malformed))
 	}
 	r.mu.Unlock()
