@@ -158,3 +158,18 @@ func FuzzDTLS(f *testing.F) {
 		}
 	})
 }
+
+// TestDTLSBehindSTUN holds that the handshake of WebRTC is read, whose port STUN
+// uses first (RFC 7983).
+func TestDTLSBehindSTUN(t *testing.T) {
+	hello := dtlsHello(0xfefd)
+	binding := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)
+	s := newTestSession(New(), UDP, 40000, 40001)
+	for _, b := range [][]byte{binding, dtlsRecord(0xfefd, dtlsFragment(tlsClientHello, 0, hello, 0, len(hello))), {0x80, 0x60, 0, 1}, binding} {
+		s.Datagram(Client, 0, b)
+	}
+	s.End(true)
+	wantStrings(t, s, "protocol", "stun", "dtls")
+	wantStrings(t, s, "stun.type", "Binding Request")
+	wantStrings(t, s, "tls.client.server_name", "dtls.example.org")
+}

@@ -127,8 +127,8 @@ func (s *Session) AddUser(name []byte) {
 func (s *Session) Handover(name string) { s.handover, s.next = true, name }
 
 // Attach adds the parser of the protocol to the session, unless it has it
-// already. Called by a parser, it takes effect with the bytes after those that
-// the parser was given.
+// already. Called by a parser of a stream, it takes effect with the bytes after
+// those that the parser was given; of datagrams it is given the one at hand too.
 func (s *Session) Attach(name string) { s.attach(s.set.byName[name]) }
 
 func (s *Session) attach(p *Protocol) bool {
@@ -348,7 +348,7 @@ func (s *Session) Datagram(dir Dir, number uint32, b []byte) {
 	if s.live == 0 {
 		return
 	}
-	for i := range len(s.parsers) {
+	for i := 0; i < len(s.parsers); i++ { // those that parsers attach too
 		a := &s.parsers[i]
 		if a.done || a.dirDone[dir] {
 			continue

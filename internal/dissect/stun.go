@@ -98,7 +98,14 @@ func (p *stun) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *stun) Datagram(s *Session, dir Dir, b []byte) Status {
-	p.message(s, dir, b)
+	const dtlsFirst, dtlsLast = 20, 63 // RFC 7983 section 7: what shares a port is told by its first byte
+	switch {
+	case len(b) == 0:
+	case b[0] <= 3:
+		p.message(s, dir, b)
+	case b[0] >= dtlsFirst && b[0] <= dtlsLast && isDTLS(b) && !s.Reference:
+		s.Attach("dtls") // WebRTC's
+	}
 	return More
 }
 
