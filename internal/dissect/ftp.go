@@ -24,7 +24,7 @@ type ftp struct {
 
 type ftpFields struct {
 	banner, command, code, filename spi.FieldID
-	control, data, direction        spi.FieldID
+	control, direction              spi.FieldID
 	files                           *fileFields
 }
 
