@@ -22,11 +22,22 @@ func newIRC(r *spi.Registry) Protocol {
 	return Protocol{
 		Name: "irc",
 		Matchers: []Matcher{
-			{On: TCP, Func: prefixes("NICK ", ":irc.", "CAP LS", "CAP REQ")},
+			{On: TCP, Bytes: "NICK "},
+			{On: TCP, Bytes: "CAP LS"},
+			{On: TCP, Bytes: "CAP REQ"},
+			{On: TCP, Bytes: "PASS ", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("\nNICK ")) }},
+			{On: TCP, Bytes: "NOTICE AUTH :"},
+			{On: TCP, Bytes: ":", Func: ircServer},
 			{On: TCP, Bytes: "USER ", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte(" :")) }},
 		},
 		New: func(*Session) Parser { return p },
 	}
+}
+
+// ircServer accepts what a server says first: a notice, or the welcome, behind its name (RFC 2812 sections 2.3 and 5.1).
+func ircServer(_ *Session, _ Dir, b []byte) bool {
+	name, rest, ok := bytes.Cut(b[1:min(len(b), 128)], []byte(" "))
+	return ok && len(name) > 0 && (bytes.HasPrefix(rest, []byte("NOTICE ")) || bytes.HasPrefix(rest, []byte("001 ")) || bytes.HasPrefix(name, []byte("irc.")))
 }
 
 // Parse implements Parser. p has no state, and is shared by all sessions.

@@ -55,6 +55,14 @@ func TestIRC(t *testing.T) {
 	}, "NICK me\r\nUSER u 0 * :name\r\n", ":irc.example 001 me\r\n", "JOIN #a,#b key\r\nnick :you\nJOIN :#c\r\n")
 }
 
+func TestIRCServer(t *testing.T) {
+	for _, text := range []string{":chat.example.org NOTICE * :*** Looking up your hostname\r\n", "NOTICE AUTH :*** Checking ident\r\n", ":irc.example.org 020 * :Please wait\r\n", "PASS x\r\nNICK me\r\n"} {
+		s := newTestSession(New(), TCP, 40000, 7000)
+		s.Stream(Server, []byte(text))
+		wantStrings(t, s, "protocol", "irc")
+	}
+}
+
 func TestMySQL(t *testing.T) {
 	greeting := "\x15\x00\x00\x00\x0a8.0.32\x00" + "\x01\x00\x00\x00saltsalt\x00"
 	login := "\x25\x00\x00\x01\x00\x02\x00\x00\x00\x00\x00\x01\x21" + string(make([]byte, 23)) + "Root\x00"
