@@ -126,6 +126,7 @@ func replay(b *testing.B, file string, sink capture.Sink) (captured int64) {
 		b.Fatal(err)
 	}
 	var rec pcapfile.Record
+	var packet capture.Record
 	for {
 		err := r.Next(&rec)
 		if errors.Is(err, io.EOF) {
@@ -134,7 +135,8 @@ func replay(b *testing.B, file string, sink capture.Sink) (captured int64) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := sink.Packet(&capture.Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data}); err != nil {
+		packet = capture.Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data}
+		if err := sink.Packet(&packet); err != nil {
 			b.Fatal(err)
 		}
 		captured += int64(len(rec.Data))
