@@ -179,7 +179,8 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 	case tlsClientHello:
 		if h, ok := parseClientHello(b); ok {
 			transport := byte('t')
-			if s.Reference && s.Transport == UDP {
+			const udp = 17
+			if s.Reference && s.IPProtocol == udp {
 				transport = 'q' // as the reference calls all that is not TCP, such as OpenVPN's
 			}
 			p.clientHello(s, &h, transport)
