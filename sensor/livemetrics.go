@@ -10,7 +10,7 @@ import (
 type collector struct {
 	s *Sensor
 
-	packets, bytes, drops, up                               *prometheus.Desc
+	packets, bytes, malformed, drops, up                    *prometheus.Desc
 	backlog, backlogItems, quota, free, cache, full, oldest *prometheus.Desc
 	chunks, chunkBytes, failures, existed, conflicts        *prometheus.Desc
 	sealedPackets, sealedRaw, sealedBytes, sealCPU          *prometheus.Desc
@@ -28,6 +28,7 @@ func (s *Sensor) register(reg prometheus.Registerer) error {
 		s:             s,
 		packets:       desc("packets_total", "Packets delivered by a source.", "interface"),
 		bytes:         desc("wire_bytes_total", "Their bytes on the wire.", "interface"),
+		malformed:     desc("interface_malformed_total", "What came in at a source and was no packet.", "interface"),
 		up:            desc("interface_up", "1 when the source delivers.", "interface"),
 		drops:         desc("dropped_packets_total", "Packets that are in no chunk, by cause: kernel, quota_oldest, quota_new, disk, damaged, malformed.", "cause"),
 		backlog:       desc("spool_bytes", "Bytes on local disk that the store does not have yet."),
@@ -78,6 +79,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, i := range st.Interfaces {
 		count(c.packets, float64(i.Packets), i.Name)
 		count(c.bytes, float64(i.Bytes), i.Name)
+		count(c.malformed, float64(i.Malformed), i.Name)
 		gauge(c.up, truth(i.Up), i.Name)
 	}
 	d, p, u, e := st.Drops, st.Spool, st.Uploads, st.Sealed

@@ -115,11 +115,9 @@ func (s *Sensor) Status() sensorstatus.Status {
 		Error: s.trouble.get(),
 	}
 	st.Version = sensorstatus.Version
-	var malformed uint64
 	for _, c := range s.states() {
 		st.Interfaces = append(st.Interfaces, sensorstatus.Interface{Name: c.Name, Kind: c.Kind, Up: c.Up, Error: c.Error, Timestamps: c.Timestamps,
-			Packets: c.Packets, Bytes: c.Bytes, KernelDrops: c.KernelDrops})
-		malformed += c.Malformed
+			Packets: c.Packets, Bytes: c.Bytes, KernelDrops: c.KernelDrops, Malformed: c.Malformed})
 	}
 	d := &st.Drops
 	if s.spool != nil {
@@ -127,7 +125,6 @@ func (s *Sensor) Status() sensorstatus.Status {
 	}
 	n := &s.counts
 	d.Duplicates = n.duplicates.Load()
-	d.Malformed += malformed
 	st.Uploads = sensorstatus.Uploads{
 		Chunks: n.uploads.Load(), Bytes: n.uploadBytes.Load(), Failures: n.failures.Load(), Existed: n.existed.Load(), Conflicts: n.conflicts.Load(),
 		Last: stamp(n.lastUpload.Load()), FailingSince: stamp(n.failingSince.Load()),

@@ -63,6 +63,7 @@ type Interface struct {
 	Packets     uint64 `json:"packets"`
 	Bytes       uint64 `json:"bytes"`
 	KernelDrops uint64 `json:"kernel_drops"`
+	Malformed   uint64 `json:"malformed"` // what came in and was no packet, such as a stray datagram: no loss
 
 	// Over the time since the status before.
 	PacketsPerSecond float64 `json:"packets_per_second"`

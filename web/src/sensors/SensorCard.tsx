@@ -121,6 +121,8 @@ function Details({ sensor: s, now }: { sensor: Sensor; now: number }) {
   };
   for (const [cause, n] of s.losses) add(`Lost: ${cause}`, <span className="bad">{formatCount(n)}</span>);
   add('Duplicates left out', s.duplicates > 0 ? formatCount(s.duplicates) : '');
+  const malformed = sum(s, 'malformed');
+  add('Malformed, left out', malformed > 0 ? formatCount(malformed) : '');
   add('Packets', formatCount(sum(s, 'packets')));
   add('Sealed', s.sealed.rawBytes > 0 ? `${formatBytes(s.sealed.rawBytes)} into ${formatBytes(s.sealed.bytes)}` : '');
   add('Cut by rule', s.sealed.cutPackets > 0 ? `${formatBytes(s.sealed.cutBytes)} of ${formatCount(s.sealed.cutPackets)} packets` : '');

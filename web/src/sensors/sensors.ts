@@ -11,6 +11,8 @@ export interface Source {
   packets: number;
   bytes: number;
   drops: number;
+  /** What came in and was no packet: no loss. */
+  malformed: number;
   packetsPerSecond: number;
   bitsPerSecond: number;
   dropsPerSecond: number;
@@ -65,7 +67,7 @@ const LOSSES: readonly (readonly [string, string])[] = [
   ['quota_new', 'spool full, new ones refused'],
   ['disk', 'disk full or failing'],
   ['damaged', 'damaged in the spool'],
-  ['malformed', 'malformed'],
+  ['malformed', 'larger than a chunk holds'],
 ];
 
 /** Gives nothing for what has no name; a state that is not known counts as trouble, so that it is looked at. */
@@ -116,6 +118,7 @@ const toSource = (i: Json): Source => ({
   packets: number(i.packets),
   bytes: number(i.bytes),
   drops: number(i.kernel_drops),
+  malformed: number(i.malformed),
   packetsPerSecond: number(i.packets_per_second),
   bitsPerSecond: number(i.bits_per_second),
   dropsPerSecond: number(i.drops_per_second),
@@ -162,7 +165,7 @@ export function extend(history: History, sensors: readonly Sensor[]): History {
   return next;
 }
 
-export const sum = (s: Sensor, what: 'packetsPerSecond' | 'bitsPerSecond' | 'dropsPerSecond' | 'packets' | 'bytes'): number =>
+export const sum = (s: Sensor, what: 'packetsPerSecond' | 'bitsPerSecond' | 'dropsPerSecond' | 'packets' | 'bytes' | 'malformed'): number =>
   s.sources.reduce((n, i) => n + i[what], 0);
 
 const RANK: Record<Condition, number> = { losing: 0, stale: 1, trouble: 2, ok: 3, stopped: 4 };
