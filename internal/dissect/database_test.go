@@ -3,15 +3,19 @@ package dissect
 import (
 	"encoding/binary"
 	"strings"
+	"sync"
 	"testing"
 )
+
+// allProtocols is the set of all protocols, made once: it does not change.
+var allProtocols = sync.OnceValue(New)
 
 // wireSession feeds client and server in turn, whole and in small parts, and calls check on each session. The first
 // payload of a direction comes whole: classification sees it so.
 func wireSession(t *testing.T, port uint16, check func(t *testing.T, s *Session), texts ...string) {
 	t.Helper()
 	for _, n := range []int{1 << 20, 5, 1} {
-		s := newTestSession(New(), TCP, 40000, port)
+		s := newTestSession(allProtocols(), TCP, 40000, port)
 		var seen [2]bool
 		for i, text := range texts {
 			if !seen[i%2] && len(text) > 0 {

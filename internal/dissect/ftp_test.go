@@ -39,7 +39,7 @@ func TestFTPData(t *testing.T) {
 	} {
 		for _, late := range []bool{false, true} { // the flows one after the other, or as they came
 			t.Run(tt.name, func(t *testing.T) {
-				set, lane := New(), new(Expected)
+				set, lane := allProtocols(), new(Expected)
 				control := linkedSession(set, lane, TCP, "10.0.0.1:40000", "10.0.0.2:21")
 				control.Stream(Server, []byte("220 hello\r\n"))
 				control.Stream(Client, []byte(tt.ask))

@@ -13,7 +13,7 @@ import (
 
 // httpSession feeds client and server bytes in turn, in parts of n bytes.
 func httpSession(n int, texts ...string) *Session {
-	s := newTestSession(New(), TCP, 40000, 80)
+	s := newTestSession(allProtocols(), TCP, 40000, 80)
 	for i, text := range texts {
 		for len(text) > 0 {
 			m := min(n, len(text))

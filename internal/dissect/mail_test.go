@@ -124,6 +124,21 @@ func TestIMAPParts(t *testing.T) {
 	}
 }
 
+func TestDecodeWords(t *testing.T) {
+	for _, tt := range []struct{ text, want, keeping string }{
+		{"a =?utf-8?q?=C3=A4?= =?utf-8?q?=C3=B6?= b", "a äö b", "a äö b"},
+		{"=?utf-8?q?=C3=A4?=  =?utf-8?q?=C3=B6?=", "äö", "ä  ö"},
+		{"=?utf-8?q?=C3=A4?=  plain", "ä  plain", "ä  plain"},
+	} {
+		if got := decodeWords(tt.text); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+		if got := decodeWordsKeeping(tt.text); got != tt.keeping {
+			t.Errorf("%q, keeping spaces: got %q, want %q", tt.text, got, tt.keeping)
+		}
+	}
+}
+
 // TestMailPieces holds that lines longer than what is buffered are hashed all the same.
 func TestMailPieces(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 8<<10)

@@ -81,7 +81,11 @@ func (f *mailFields) header1(s *Session, name, value string) {
 	case "to", "cc", "bcc":
 		f.addresses(d, f.dst, value)
 	case "subject":
-		d.AddString(f.subject, decodeWords(value))
+		if s.Reference {
+			d.AddString(f.subject, decodeWordsKeeping(value))
+		} else {
+			d.AddString(f.subject, decodeWords(value))
+		}
 	case "message-id":
 		d.AddString(f.id, strings.Trim(value, "<>"))
 	case "content-type":
@@ -247,4 +251,23 @@ func decodeWords(text string) string {
 		return text
 	}
 	return out
+}
+
+// decodeWordsKeeping is decodeWords as the reference does it: between encoded words it drops one space, and keeps two
+// or more, which RFC 2047 section 6.2 drops.
+func decodeWordsKeeping(text string) string {
+	var out strings.Builder
+	for {
+		i := strings.Index(text, "?=  ")
+		if i < 0 {
+			break
+		}
+		word, rest := text[:i+2], text[i+2:]
+		next := strings.TrimLeft(rest, " ")
+		out.WriteString(decodeWords(word))
+		out.WriteString(rest[:len(rest)-len(next)])
+		text = next
+	}
+	out.WriteString(decodeWords(text))
+	return out.String()
 }

@@ -65,7 +65,7 @@ func smb2Closed(size int) string {
 
 // exchange feeds requests and answers in turn, in parts of n bytes.
 func exchange(n int, texts ...string) *Session {
-	s := newTestSession(New(), TCP, 40000, 445)
+	s := newTestSession(allProtocols(), TCP, 40000, 445)
 	for i, text := range texts {
 		for len(text) > 0 {
 			m := min(n, len(text))

@@ -10,7 +10,7 @@ import (
 func textSession(t *testing.T, port uint16, check func(t *testing.T, s *Session), texts ...string) {
 	t.Helper()
 	for _, n := range []int{1 << 20, 8, 3} {
-		s := newTestSession(New(), TCP, 40000, port)
+		s := newTestSession(allProtocols(), TCP, 40000, port)
 		for i, text := range texts {
 			for len(text) > 0 {
 				// The first payload of a direction is what classification sees: servers send it whole.

@@ -8,7 +8,7 @@ import (
 
 // datagrams gives datagrams to a session, the client's and the server's in turn.
 func datagrams(port uint16, texts ...string) *Session {
-	s := newTestSession(New(), UDP, 40000, port)
+	s := newTestSession(allProtocols(), UDP, 40000, port)
 	for i, text := range texts {
 		if text != "" {
 			s.Datagram(Dir(i%2), 0, []byte(text))
