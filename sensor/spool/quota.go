@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // How often the janitor looks, and how old what is known of the disk's free space may be.
@@ -37,9 +35,8 @@ func (s *Spool) mayFree() bool { return s.cfg.Policy == DropOldest && !s.stuck.L
 // freeBytes returns the free bytes of the file system, under the lock.
 func (s *Spool) freeBytes() int64 {
 	if time.Since(s.freeAt) > freeFor {
-		var st unix.Statfs_t
-		if err := unix.Statfs(s.cfg.Dir, &st); err == nil { // else what was known holds on
-			s.free, s.freeAt = int64(st.Bavail)*st.Bsize, time.Now() //nolint:gosec // far below 2^63
+		if _, free, err := diskSize(s.cfg.Dir); err == nil { // else what was known holds on
+			s.free, s.freeAt = free, time.Now()
 		}
 	}
 	return s.free

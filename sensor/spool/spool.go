@@ -129,11 +129,11 @@ func Open(cfg Config) (s *Spool, err error) {
 	if err := s.identify(); err != nil {
 		return s, err
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(cfg.Dir, &st); err != nil {
+	total, _, err := diskSize(cfg.Dir)
+	if err != nil {
 		return s, fmt.Errorf("size of the file system: %w", err)
 	}
-	s.reserve = min(cfg.Reserve, int64(st.Blocks)*st.Bsize/4) //nolint:gosec // far below 2^63
+	s.reserve = min(cfg.Reserve, total/4)
 	if err := s.recover(); err != nil {
 		return s, err
 	}
@@ -257,14 +257,10 @@ type Stats struct {
 
 // Stats returns what is in the spool.
 func (s *Spool) Stats() Stats {
-	var fsys unix.Statfs_t
-	statErr := unix.Statfs(s.cfg.Dir, &fsys)
+	_, free, _ := diskSize(s.cfg.Dir) // 0 when it cannot be told
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Bytes: s.used, Recovered: s.recovered, CacheBytes: s.cache.bytes}
-	if statErr == nil {
-		st.FreeBytes = int64(fsys.Bavail) * fsys.Bsize //nolint:gosec // far below 2^63
-	}
+	st := Stats{Bytes: s.used, Recovered: s.recovered, CacheBytes: s.cache.bytes, FreeBytes: free}
 	oldest := func(nanos int64) {
 		if t := time.Unix(0, nanos).UTC(); st.Oldest.IsZero() || t.Before(st.Oldest) {
 			st.Oldest = t

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // syncer makes a lane's segments durable, beside the writer: an fdatasync may take
@@ -67,24 +65,6 @@ func (y *syncer) finish(s *segmentFile) {
 		y.l.log.Error("segment not closed", "file", s.item.Path, "error", err)
 	}
 	y.l.spool.synced(s.item)
-}
-
-func fdatasync(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		for {
-			if failed = unix.Fdatasync(int(fd)); failed != unix.EINTR { //nolint:errorlint // a plain errno
-				return
-			}
-		}
-	}); err != nil {
-		return err
-	}
-	return failed
 }
 
 // syncDir makes the names in a folder durable.
