@@ -3,6 +3,7 @@ package sensor
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 
 	"wirelake/internal/objstore"
 	"wirelake/internal/sensorstatus"
+	"wirelake/sensor/capture"
 	"wirelake/testenv"
 )
 
@@ -193,6 +195,39 @@ func TestStopTimeout(t *testing.T) {
 		t.Errorf("it took %v to stop", took)
 	}
 	n := <-g.sent
+	if err := newSensor(t, store, cfg, &generator{lane: "gen0-0", from: n, to: n + 1}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	readArchive(t, store).wantPackets(t, n+1, 0)
+}
+
+// failing is a source that cannot go on after its packets.
+type failing struct{ generator }
+
+func (f *failing) Run(ctx context.Context, open capture.Opener) error {
+	if err := f.generator.Run(ctx, open); err != nil {
+		return err
+	}
+	return io.ErrUnexpectedEOF
+}
+
+// TestSourceThatFails ends the sensor, soon also when the store is away, and keeps what was captured.
+func TestSourceThatFails(t *testing.T) {
+	store := fileStore(t)
+	cfg := liveConfig(t)
+	cfg.StopTimeout = 200 * time.Millisecond
+	away := &gate{Store: store, put: func(_ context.Context, key string) error {
+		if strings.HasPrefix(key, "chunks/") {
+			return objstore.ErrDenied
+		}
+		return nil
+	}}
+	other := &generator{lane: "gen0-1", from: 1000, to: 1 << 30, rate: 1000, sent: make(chan int, 1)}
+	err := newSensor(t, away, cfg, &failing{generator{lane: "gen0-0", to: 1000}}, other).Run(t.Context())
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "gen0-0") {
+		t.Errorf("the sensor ended with %v", err)
+	}
+	n := 1000 + <-other.sent
 	if err := newSensor(t, store, cfg, &generator{lane: "gen0-0", from: n, to: n + 1}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

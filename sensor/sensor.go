@@ -107,9 +107,9 @@ func New(store objstore.Store, cfg Config, sources []capture.Source, opts Option
 // stateTimeout bounds what the store may take at start before capture begins without it.
 const stateTimeout = 10 * time.Second
 
-// Run captures until ctx ends or all sources are exhausted, then seals and uploads
-// what it has. After ctx has ended that takes Config.StopTimeout at most, and what is
-// left waits in the spool for the next start.
+// Run captures until ctx ends, a source fails or all are exhausted, then seals and
+// uploads what it has. Unless the sources are exhausted that takes Config.StopTimeout
+// at most, and what is left waits in the spool for the next start.
 //
 // It returns a HeldError, before anything is captured, when another sensor of the name
 // runs, and otherwise what a source or the spool could not go on for. A store that
@@ -151,10 +151,11 @@ func (s *Sensor) Run(ctx context.Context) (err error) {
 		s.log.InfoContext(ctx, "spool recovered", "folder", cfg.Spool, "waiting", n)
 	}
 	err = s.capture(ctx)
-	deadline := context.AfterFunc(ctx, func() {
-		time.AfterFunc(cfg.StopTimeout, func() { stop(errStopTimeout) })
-	})
-	defer deadline()
+	hurry := func() { time.AfterFunc(cfg.StopTimeout, func() { stop(errStopTimeout) }) }
+	defer context.AfterFunc(ctx, hurry)()
+	if err != nil {
+		hurry() // whoever runs the sensor starts it anew: that must not wait for the store
+	}
 	s.spool.Stop(work)
 	s.workers.Wait()
 	if errors.Is(context.Cause(work), errStopTimeout) {
