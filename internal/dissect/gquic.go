@@ -50,7 +50,7 @@ func parseGoogleHeader(b []byte) (h googleHeader, ok bool) {
 	flags := b[0]
 	for _, size := range googleIDSizes(flags) {
 		at := 1 + size
-		if len(b) < at+4 {
+		if size < 0 || len(b) < at+4 {
 			continue
 		}
 		n := binary.BigEndian.Uint32(b[at:])
@@ -58,7 +58,7 @@ func parseGoogleHeader(b []byte) (h googleHeader, ok bool) {
 			continue
 		}
 		h.version = quicVersion{number: n, name: googleVersionName(n), google: true}
-		h.payload = at + 4 + []int{1, 2, 4, 6}[flags>>4&3] + googleHash
+		h.payload = at + 4 + [4]int{1, 2, 4, 6}[flags>>4&3] + googleHash
 		if googleVersionNumber(n) < 34 {
 			h.payload++ // private flags
 		}
@@ -67,17 +67,17 @@ func parseGoogleHeader(b []byte) (h googleHeader, ok bool) {
 	return h, false
 }
 
-// googleIDSizes returns the lengths that the connection id can have, by version.
-func googleIDSizes(flags byte) []int {
+// googleIDSizes returns the lengths that the connection id can have, by version; -1 for none.
+func googleIDSizes(flags byte) [2]int {
 	switch flags & (googleFlagID | googleFlagNonce) {
 	case googleFlagID | googleFlagNonce:
-		return []int{8}
+		return [2]int{8, -1}
 	case googleFlagID:
-		return []int{8, 4}
+		return [2]int{8, 4}
 	case googleFlagNonce:
-		return []int{1, 0}
+		return [2]int{1, 0}
 	}
-	return []int{0}
+	return [2]int{0, -1}
 }
 
 // googleChlo puts a CHLO in order.

@@ -247,6 +247,20 @@ func TestGoogleQUICCut(t *testing.T) {
 	wantStrings(t, s, "quic.host", "www.example.org")
 }
 
+// TestQUICMatchAllocates holds that sessions of other protocols pay little for QUIC.
+func TestQUICMatchAllocates(t *testing.T) {
+	for _, first := range []byte{0x09, 0x0d, 0x01, 0xc0, 0xff} {
+		b := append([]byte{first}, "some other protocol's datagram"...)
+		if n := testing.AllocsPerRun(100, func() {
+			if _, ok := parseGoogleHeader(b); ok || quicLong(b) {
+				t.Error("taken for QUIC")
+			}
+		}); n != 0 {
+			t.Errorf("first byte %#x: %v allocations", first, n)
+		}
+	}
+}
+
 func TestFBZero(t *testing.T) {
 	hello := googleHello("SNI\x00", "graph.example.org", "VERS", "QTV1")
 	whole := string(binary.LittleEndian.AppendUint32([]byte("1QTV0"), uint32(len(hello)))) + string(hello) + "more"
