@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,37 @@ func TestSensorsCommand(t *testing.T) {
 	}
 	if code, _, text := runCLI(t, "sensors", "--store", url, "--format", "xml"); code != exitUsage || !strings.Contains(text, "xml") {
 		t.Errorf("xml: %d %q", code, text)
+	}
+}
+
+// Captures under a prefix of another store are imported once, however often the command runs.
+func TestImportObjects(t *testing.T) {
+	captures, archive := t.TempDir(), "file://"+t.TempDir()
+	sample, err := os.ReadFile("../../testenv/sample/sample.pcap.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"2026/a.pcap.gz", "2026/b.pcap.gz"} {
+		source, err := objstore.Open(t.Context(), "file://"+captures, objstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := objstore.PutBytes(t.Context(), source, name, sample); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := "file://" + captures + "/2026"
+	code, first, text := runCLI(t, "import", "--store", archive, source)
+	if code != exitOK || !strings.Contains(first, "imported from "+source) || strings.HasPrefix(first, "0 packets") {
+		t.Fatalf("%d %q %q", code, first, text)
+	}
+	if code, out, text := runCLI(t, "import", "--store", archive, source); code != exitOK || !strings.HasPrefix(out, "0 packets") {
+		t.Errorf("once more: %d %q %q", code, out, text)
+	}
+	if code, _, text := runCLI(t, "import", "--store", archive, source, captures); code != exitUsage || !strings.Contains(text, "imported alone") {
+		t.Errorf("with a folder: %d %q", code, text)
+	}
+	if code, _, text := runCLI(t, "import", "--store", archive, archive); code != exitError || !strings.Contains(text, "the archive itself") {
+		t.Errorf("of the archive: %d %q", code, text)
 	}
 }
