@@ -120,7 +120,7 @@ func (p *tlsParser) record(s *Session, dir Dir, record []byte) Status {
 	case d != nil && d.known && kind == tlsChangeCipher:
 		d.changed(dir)
 		return More
-	case d != nil && d.known && (d.v13 || d.keys[dir].aead != nil):
+	case d != nil && d.known && (d.v13 && kind == tlsData || !d.v13 && d.keys[dir].aead != nil):
 		plain, inner, ok := d.open(dir, kind, header, body)
 		if !ok {
 			if d.failures[dir]++; d.failures[dir] > tlsMaxFailures {
@@ -140,7 +140,7 @@ func (p *tlsParser) record(s *Session, dir Dir, record []byte) Status {
 		return More
 	case kind == tlsHandshake && (d == nil || dir == Server || len(d.waiting) == 0):
 		return p.messages(s, dir, body)
-	case d != nil && d.known: // an alert in clear
+	case d != nil && (d.known || dir == Server && kind == tlsChangeCipher): // an alert in clear, or what follows a retry
 		return More
 	case d != nil && d.hello && dir == Client && len(d.waiting)+len(record) <= tlsMaxWaiting && s.Hold(len(record)):
 		d.waiting = append(d.waiting, record...)
@@ -216,8 +216,8 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 
 // seek begins to decrypt, when there may be keys.
 func (p *tlsParser) seek(s *Session, h *clientHello) {
-	if s.Keys == nil {
-		return
+	if s.Keys == nil || p.decrypt != nil && p.decrypt.known && p.decrypt.v13 {
+		return // TLS 1.3 has no second handshake; a hello after a retry has the random of the first
 	}
 	if p.decrypt == nil {
 		p.decrypt = &tlsDecryption{log: s.Keys}

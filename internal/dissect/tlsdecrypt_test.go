@@ -65,7 +65,7 @@ func (l *tapListener) note(dir Dir, b []byte) {
 
 // httpsTalk has a real client get a page and post a form over TLS, and returns
 // what went over the wire and the key log.
-func httpsTalk(t testing.TB, version, suite uint16, h2 bool) ([]flight, []byte) {
+func httpsTalk(t testing.TB, version, suite uint16, h2 bool, curves ...ctls.CurveID) ([]flight, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -97,7 +97,7 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool) ([]flight, []byte) 
 		}),
 		TLSConfig: &ctls.Config{
 			Certificates: []ctls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: version, MaxVersion: version,
-			CipherSuites: []uint16{suite}, NextProtos: protocols, KeyLogWriter: &keys,
+			CipherSuites: []uint16{suite}, NextProtos: protocols, KeyLogWriter: &keys, CurvePreferences: curves,
 		},
 	}
 	if !h2 {
@@ -208,6 +208,26 @@ func TestTLSDecrypt(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestTLSRetry holds that a handshake with a HelloRetryRequest (RFC 8446 section
+// 4.1.4) is followed: the server takes a curve that the client sent no share for.
+func TestTLSRetry(t *testing.T) {
+	flights, keys := httpsTalk(t, ctls.VersionTLS13, 0, true, ctls.CurveP521)
+	sides := [2][]byte{}
+	for _, f := range flights {
+		sides[f.dir] = append(sides[f.dir], f.b...)
+	}
+	if !bytes.Contains(sides[Server], []byte(tlsRetryRandom)) {
+		t.Fatal("the server asked for no retry")
+	}
+	for name, order := range map[string][]flight{"as sent": flights, "all of the client first": {{Client, sides[Client]}, {Server, sides[Server]}}} {
+		s := decryptSession(New(), order, keys)
+		s.End(true)
+		if got := stringsOf(s, "http.path"); !slices.Equal(got, []string{"/hidden/get", "/hidden/post"}) {
+			t.Errorf("%s: paths %q", name, got)
 		}
 	}
 }
