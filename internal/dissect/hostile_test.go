@@ -66,7 +66,7 @@ func nestedBER(tag byte, depth int) string {
 
 func hostileSessions(t *testing.T) []hostile {
 	t.Helper()
-	packed := bomb(t, 200<<20)
+	packed := bomb(t, 32<<20)
 	response := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Disposition: attachment; filename=b\r\nContent-Length: %d\r\n\r\n%s", len(packed), packed)
 	var parts strings.Builder
 	for i := range 5000 {
@@ -79,13 +79,13 @@ func hostileSessions(t *testing.T) []hostile {
 	dns := "\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 	return []hostile{
 		{name: "a compression bomb", on: TCP, port: 80, server: response, head: "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{name: "many compression bombs", on: TCP, port: 80, head: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", server: strings.Repeat(response, 20)},
+		{name: "many compression bombs", on: TCP, port: 80, head: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", server: strings.Repeat(response, 10)},
 		{name: "a million headers", on: TCP, port: 80, head: "GET / HTTP/1.1\r\n", repeat: "X-Header: value\r\n", size: 16 << 20, tail: "\r\n"},
 		{name: "a million different headers", on: TCP, port: 80, whole: counting("GET / HTTP/1.1\r\n", "X-%d: v%d\r\n", 1e6)},
 		{name: "a header that never ends", on: TCP, port: 80, head: "GET / HTTP/1.1\r\nX: ", repeat: "aaaaaaaaaaaaaaaa", size: 8 << 20},
 		{name: "a header folded forever", on: TCP, port: 80, head: "GET / HTTP/1.1\r\nX: a\r\n", repeat: " bbbbbbbbbbbbbb\r\n", size: 8 << 20},
 		{name: "chunks of one byte", on: TCP, port: 80, head: "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", repeat: "1\r\nx\r\n", size: 8 << 20},
-		{name: "requests without end", on: TCP, port: 80, whole: counting("", "GET /%d HTTP/1.1\r\nHost: h%d\r\n\r\n", 1<<15)},
+		{name: "requests without end", on: TCP, port: 80, whole: counting("", "GET /%d HTTP/1.1\r\nHost: h%d\r\n\r\n", 1<<13)},
 		{name: "a TLS record that never ends", on: TCP, port: 443, head: "\x16\x03\x01\xff\xff\x01\x00\xff\xff\x03\x03", repeat: "x", size: 4 << 20},
 		{name: "a handshake message that never ends", on: TCP, port: 443, head: "\x16\x03\x01\x00\x04\x01\xff\xff\xff", repeat: "\x16\x03\x01\x00\x01x", size: 4 << 20},
 		{name: "empty TLS records", on: TCP, port: 443, head: "\x16\x03\x01\x00\x04\x01\x00\x02\x00", repeat: "\x16\x03\x01\x00\x00", size: 4 << 20},
@@ -107,7 +107,7 @@ func hostileSessions(t *testing.T) []hostile {
 		{name: "deep bencoding", on: UDP, port: 6881, attach: "bittorrent", head: "d1:a" + strings.Repeat("l", 60000)},
 		{name: "a Redis array without end", on: TCP, port: 6379, head: "*1000000000\r\n", repeat: "$3\r\nabc\r\n", size: 4 << 20},
 		{name: "a compound of NFS without end", on: TCP, port: 2049, attach: "rpc", head: marked(rpcTest(100003, 4, 1, xdr("")+u32be(0)+u32be(1<<32-1)+strings.Repeat(u32be(10), 10000)))},
-		{name: "FTP that announces without end", on: TCP, port: 21, server: "220 FTP\r\n", whole: counting("", "PORT 10,0,0,1,%[1]d,1\r\nRETR %[1]d\r\n", 1<<16)},
+		{name: "FTP that announces without end", on: TCP, port: 21, server: "220 FTP\r\n", whole: counting("", "PORT 10,0,0,1,%[1]d,1\r\nRETR %[1]d\r\n", 1<<13)},
 		{name: "files of SMB that stay open", on: TCP, port: 445, attach: "smb", head: "", repeat: smbFrame(smb2Test(5, 0, 1, false, smb2CreateBody("name"))), size: 4 << 20},
 	}
 }
