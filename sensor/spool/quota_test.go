@@ -208,6 +208,8 @@ func TestFullDisk(t *testing.T) {
 			}
 			time.Sleep(2 * freeFor)
 			put(t, l, 3000, 30_000)
+			late := lane(t, s, "late") // on a full disk
+			put(t, late, 0, 10)
 			st := l.Stats()
 			if st.Losses.Spool() == 0 {
 				t.Error("nothing was lost on a full disk")
@@ -217,10 +219,15 @@ func TestFullDisk(t *testing.T) {
 			}
 			waitFor(t, "room", func() bool { return !s.Stats().Full })
 			put(t, l, 30_000, 31_000)
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
+			put(t, late, 10, 20)
+			for _, l := range []*Lane{l, late} {
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			stop(t, s)
+			lateNumbers, lateLosses := drain(t, late)
+			balance(t, late, 20, lateNumbers, lateLosses)
 			numbers, losses := drain(t, l)
 			balance(t, l, 31_000, numbers, losses)
 			if last := numbers[len(numbers)-1]; last != 30_999 {

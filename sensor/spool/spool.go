@@ -129,6 +129,12 @@ func Open(cfg Config) (s *Spool, err error) {
 	if err := s.identify(); err != nil {
 		return s, err
 	}
+	// The folders must be there after a power failure, or what is synced in them is not.
+	for _, dir := range []string{cfg.Dir, filepath.Dir(filepath.Clean(cfg.Dir))} {
+		if err := syncDir(dir); err != nil {
+			return s, err
+		}
+	}
 	total, _, err := diskSize(cfg.Dir)
 	if err != nil {
 		return s, fmt.Errorf("size of the file system: %w", err)
@@ -172,7 +178,8 @@ func (s *Spool) identify() error {
 // ID identifies the spool: only one process can have it open.
 func (s *Spool) ID() string { return s.id }
 
-// Lane returns the lane of a name, which must be a valid name for a folder.
+// Lane returns the lane of a name, which must be a valid name for a folder. The folder
+// is made when there is something to write: a full disk is no reason to refuse a lane.
 func (s *Spool) Lane(name string) (*Lane, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,9 +194,6 @@ func (s *Spool) lane(name string) (*Lane, error) {
 		return nil, fmt.Errorf("spool: %q is not the name of a lane", name)
 	}
 	dir := filepath.Join(s.cfg.Dir, lanesFolder, name)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("spool: lane %s: %w", name, err)
-	}
 	var nonce [4]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	l := &Lane{

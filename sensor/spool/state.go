@@ -61,6 +61,11 @@ func (l *Lane) saveState() error {
 // store writes the state file, under fileMu: a sync may take long, and the spool's lock must not wait for it.
 func (l *Lane) store(st laneState) error {
 	st.Version = Version
+	if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) {
+		if err := l.makeFolder(); err != nil {
+			return fmt.Errorf("state of lane %s: %w", l.name, err)
+		}
+	}
 	if err := writeJSON(filepath.Join(l.dir, stateFile), st); err != nil {
 		return fmt.Errorf("state of lane %s: %w", l.name, err)
 	}

@@ -3,7 +3,9 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -240,6 +242,12 @@ func (w *writer) begin(piece []byte, i *capture.Interface) error {
 		return err
 	}
 	f, err := os.OpenFile(item.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := l.makeFolder(); err != nil {
+			return err
+		}
+		f, err = os.OpenFile(item.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
 	if err != nil {
 		return err
 	}
@@ -250,6 +258,14 @@ func (w *writer) begin(piece []byte, i *capture.Interface) error {
 	l.spool.begun(item, int64(len(b)))
 	w.syncer.current.Store(w.seg)
 	return nil
+}
+
+// makeFolder makes the lane's folder, durably.
+func (l *Lane) makeFolder() error {
+	if err := os.Mkdir(l.dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(l.dir))
 }
 
 // end closes the segment, if there is one; it is sealed once it is synced.
