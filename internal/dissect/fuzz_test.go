@@ -1,13 +1,8 @@
 package dissect
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
-// FuzzParsers gives the input to the parser that the first argument picks, as a
-// stream of both sides in small parts and as datagrams. It must not panic, hold
-// more than its limits or make a document without bound.
+// FuzzParsers gives the input to the parser that the first argument picks.
 func FuzzParsers(f *testing.F) {
 	set := New()
 	var names []string
@@ -33,34 +28,6 @@ func FuzzParsers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pick uint8, client, server []byte) {
 		name := names[int(pick)%len(names)]
-		for _, on := range []Transport{TCP, UDP, IP} {
-			s := newTestSession(set, on, 40000, 1000)
-			s.classified = [2]bool{true, true}
-			s.Attach(name)
-			if on == TCP {
-				for dir, b := range [2][]byte{client, server} {
-					for len(b) > 0 {
-						n := min(len(b), 1+len(b)/3)
-						s.Stream(Dir(dir), b[:n])
-						b = b[n:]
-					}
-				}
-				s.Gap(Client, 5)
-				s.Stream(Client, server)
-			} else {
-				s.Datagram(Client, 0, client)
-				s.Datagram(Server, 0, server)
-			}
-			if s.Buffered() > DefaultLimits().Buffer {
-				t.Fatalf("%s holds %d bytes", name, s.Buffered())
-			}
-			s.End(false)
-			s.End(true)
-			for _, tag := range stringsOf(s, "tags") {
-				if strings.HasPrefix(tag, "dissector-") {
-					t.Fatal(tag)
-				}
-			}
-		}
+		tryParser(t, set, name, client, server)
 	})
 }
