@@ -122,17 +122,18 @@ func TestDamagedCorpus(t *testing.T) {
 			return fs
 		}},
 	}
-	for length := 0; length < 1600; length += 1 + length/6 {
-		all = append(all, damage{"cut", func(_ *rand.Rand, _ []int, fs []frame) []frame {
+	cut := func(length int) damage {
+		return damage{"cut", func(_ *rand.Rand, _ []int, fs []frame) []frame {
 			for i := range fs {
 				fs[i].data = fs[i].data[:min(length, len(fs[i].data))]
 			}
 			return fs
-		}})
+		}}
 	}
+	set := dissect.New()
 	var largest int64
 	for n, name := range corpus(t) {
-		link, frames := readFrames(t, name, 1500)
+		link, frames := readFrames(t, name, 3000)
 		headers := make([]int, len(frames))
 		d := packet.NewDecoder(link, packet.Options{})
 		var p packet.Packet
@@ -140,14 +141,25 @@ func TestDamagedCorpus(t *testing.T) {
 			d.Decode(f.data, f.nanos, len(f.data), &p)
 			headers[i] = len(f.data) - len(p.Payload)
 		}
-		for k, damage := range all {
+		longest := 0
+		for _, f := range frames {
+			longest = max(longest, len(f.data))
+		}
+		damages := slices.Clone(all)
+		for length := 0; length < longest; length++ {
+			damages = append(damages, cut(length))
+			if len(frames) > 60 { // every length of the small captures
+				length += length / 6
+			}
+		}
+		for k, damage := range damages {
 			fs := make([]frame, len(frames))
 			for i, f := range frames {
 				fs[i] = frame{nanos: f.nanos, data: append([]byte(nil), f.data...)}
 			}
 			fs = damage.do(rand.New(rand.NewPCG(uint64(n), uint64(k))), headers, fs)
 			began := time.Now()
-			if most := checkFive(t, filepath.Base(name)+", "+damage.name, link, fs); most > largest {
+			if most := checkFive(t, set, filepath.Base(name)+", "+damage.name, link, fs); most > largest {
 				largest = most
 				t.Logf("%s, %s: a session of %d bytes", filepath.Base(name), damage.name, most)
 			}
@@ -163,7 +175,7 @@ func TestDamagedCorpus(t *testing.T) {
 
 // checkFive makes sessions of the frames, and compares their five with those that the decoder alone finds. It
 // returns the most memory that a session had.
-func checkFive(t *testing.T, what string, link uint32, frames []frame) (most int64) {
+func checkFive(t *testing.T, set *dissect.Set, what string, link uint32, frames []frame) (most int64) {
 	t.Helper()
 	d := packet.NewDecoder(link, packet.Options{})
 	var p packet.Packet
@@ -174,7 +186,7 @@ func checkFive(t *testing.T, what string, link uint32, frames []frame) (most int
 		}
 		m[k] = o
 	}
-	b := New(dissect.New(), DefaultConfig(), nil, func(s *Session) {
+	b := New(set, DefaultConfig(), nil, func(s *Session) {
 		packets, _ := s.Doc.Int(spi.NetworkPackets)
 		first, _ := s.Doc.Int(spi.FirstPacket)
 		last, _ := s.Doc.Int(spi.LastPacket)
