@@ -71,9 +71,6 @@ func (b *bench) protocol(ctx context.Context, profile string) error {
 	}
 	add("spi --discard", spi)
 	add("compactor", compaction)
-	if profile == "mixed" {
-		return b.profile(ctx, path)
-	}
 	return nil
 }
 
