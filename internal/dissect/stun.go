@@ -26,7 +26,7 @@ func newSTUN(r *spi.Registry) Protocol {
 	addr := func(path, expr, name string) (ip, port spi.FieldID) {
 		ip = r.Declare(spi.Field{Path: "stun." + path + "Ip", Type: spi.IP, List: true, Exprs: []string{"stun." + expr + "-ip"}, Hot: true, Name: name + " IP", Help: name + ", address"})
 		portExpr := "stun." + expr + "-port"
-		if path == "xorPeer" || path == "xorRelayed" {
+		if path == "xorPeer" {
 			portExpr = "stun." + path + "Port"
 		}
 		port = r.Declare(spi.Field{Path: "stun." + path + "Port", Type: spi.Integer, List: true, Exprs: []string{portExpr}, Name: name + " port", Help: name + ", port"})
