@@ -1,12 +1,9 @@
 package compactor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"wirelake/internal/elastic"
@@ -27,7 +24,7 @@ type batch struct {
 	suffix       string // told apart from a batch of chunks with the same number
 
 	schema *sessionfile.Schema
-	days   map[string]*dayFile
+	days   map[string]*spooledFile
 	rows   int64
 
 	hot      map[string][]*elastic.Body // by day; nil when it is read from Parquet
@@ -35,15 +32,8 @@ type batch struct {
 	bodySize int
 }
 
-// dayFile is a Parquet file in the making.
-type dayFile struct {
-	tmp *os.File
-	buf *bufio.Writer
-	w   *sessionfile.Writer
-}
-
 func newBatch(sensor, lane string, first uint64, schema *sessionfile.Schema, hotBody int) *batch {
-	b := &batch{sensor: sensor, lane: lane, first: first, schema: schema, days: make(map[string]*dayFile), bodySize: hotBody}
+	b := &batch{sensor: sensor, lane: lane, first: first, schema: schema, days: make(map[string]*spooledFile), bodySize: hotBody}
 	if hotBody > 0 {
 		b.hot = make(map[string][]*elastic.Body)
 	}
@@ -60,7 +50,7 @@ func (b *batch) add(d *spi.Document, day string) error {
 	f := b.days[day]
 	if f == nil {
 		var err error
-		if f, err = b.open(); err != nil {
+		if f, err = newSpooledFile(b.schema, b.sensor); err != nil {
 			return err
 		}
 		b.days[day] = f
@@ -86,23 +76,6 @@ func (b *batch) add(d *spi.Document, day string) error {
 	return nil
 }
 
-func (b *batch) open() (*dayFile, error) {
-	tmp, err := os.CreateTemp("", "wirelake-sessions-*.parquet")
-	if err != nil {
-		return nil, fmt.Errorf("spool sessions: %w", err)
-	}
-	// The name is given up at once: the file goes with the process, however that ends.
-	if err := os.Remove(tmp.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool sessions: %w", err), tmp.Close())
-	}
-	f := &dayFile{tmp: tmp, buf: bufio.NewWriterSize(tmp, 256<<10)}
-	f.w, err = sessionfile.NewWriter(f.buf, b.schema, sessionfile.Options{Sensor: b.sensor})
-	if err != nil {
-		return nil, errors.Join(err, tmp.Close())
-	}
-	return f, nil
-}
-
 // put writes the batch's files to the store, replacing what an attempt that was
 // cut short left under the same keys, and returns the keys. Check is asked before each.
 func (b *batch) put(ctx context.Context, store objstore.Store, check func() error) (keys []string, size int64, err error) {
@@ -113,15 +86,9 @@ func (b *batch) put(ctx context.Context, store objstore.Store, check func() erro
 	slices.Sort(names)
 	for _, day := range names {
 		f := b.days[day]
-		info, err := f.w.Close()
+		info, err := f.finish()
 		if err != nil {
 			return nil, 0, err
-		}
-		if err := f.buf.Flush(); err != nil {
-			return nil, 0, fmt.Errorf("spool sessions: %w", err)
-		}
-		if _, err := f.tmp.Seek(0, io.SeekStart); err != nil {
-			return nil, 0, fmt.Errorf("spool sessions: %w", err)
 		}
 		if err := check(); err != nil {
 			return nil, 0, err

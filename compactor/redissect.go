@@ -1,17 +1,14 @@
 package compactor
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -380,27 +377,17 @@ func nextDay(day string) string {
 
 // rewrite is a session file that takes the place of another.
 type rewrite struct {
+	*spooledFile
 	old     *sessionfile.File
-	tmp     *os.File
-	buf     *bufio.Writer
-	w       *sessionfile.Writer
 	written map[string]bool // ids of the documents replaced
 }
 
 func newRewrite(old *sessionfile.File, schema *sessionfile.Schema) (*rewrite, error) {
-	tmp, err := os.CreateTemp("", "wirelake-redissect-*.parquet")
+	f, err := newSpooledFile(schema, old.Sensor())
 	if err != nil {
-		return nil, fmt.Errorf("spool sessions: %w", err)
+		return nil, err
 	}
-	if err := os.Remove(tmp.Name()); err != nil { // it goes with the process
-		return nil, errors.Join(fmt.Errorf("spool sessions: %w", err), tmp.Close())
-	}
-	w := &rewrite{old: old, tmp: tmp, buf: bufio.NewWriterSize(tmp, 256<<10), written: map[string]bool{}}
-	w.w, err = sessionfile.NewWriter(w.buf, schema, sessionfile.Options{Sensor: old.Sensor()})
-	if err != nil {
-		return nil, errors.Join(err, tmp.Close())
-	}
-	return w, nil
+	return &rewrite{spooledFile: f, old: old, written: map[string]bool{}}, nil
 }
 
 // add writes the new document of an id.
@@ -427,18 +414,12 @@ func (w *rewrite) rest(ctx context.Context) error {
 
 // put replaces the old file, unless that is another one by now.
 func (w *rewrite) put(ctx context.Context, store objstore.Store) error {
-	info, err := w.w.Close()
+	info, err := w.finish()
 	if err != nil {
 		return err
 	}
 	if info.Rows != w.old.Rows() {
 		return fmt.Errorf("%d rows would replace %d: is an id there twice?", info.Rows, w.old.Rows())
-	}
-	if err := w.buf.Flush(); err != nil {
-		return fmt.Errorf("spool sessions: %w", err)
-	}
-	if _, err := w.tmp.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("spool sessions: %w", err)
 	}
 	_, err = store.Put(ctx, w.old.Object.Key, w.tmp, info.Bytes, objstore.IfMatch(w.old.Object.ETag))
 	return err

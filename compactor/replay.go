@@ -221,25 +221,16 @@ func (c *openChunk) feed(ctx context.Context, r *replay, run chunkRun) error {
 
 // locate returns where the run begins in the chunk's stream, and the flow that it is of.
 func (c *openChunk) locate(run chunkRun) (offset uint64, e *chunk.FlowEntry) {
-	frames, flows := c.reader.Frames(), c.reader.Flows()
+	frames := c.reader.Frames()
 	i, ok := slices.BinarySearchFunc(frames, run.offset, func(f chunk.Frame, o int64) int { return cmp.Compare(f.Offset, o) })
 	if !ok {
 		return 0, nil
 	}
 	offset = frames[i].RawOffset + run.skip
-	j, ok := slices.BinarySearchFunc(flows, offset, func(e chunk.FlowEntry, o uint64) int {
-		switch {
-		case e.Offset+e.Length <= o:
-			return -1
-		case e.Offset > o:
-			return 1
-		}
-		return 0
-	})
-	if !ok || offset+run.size > flows[j].Offset+flows[j].Length {
+	if e = c.reader.FlowAt(offset); e == nil || offset+run.size > e.Offset+e.Length {
 		return 0, nil
 	}
-	return offset, &flows[j]
+	return offset, e
 }
 
 // fetch returns a range of the object, from the part that was fetched before where that has it.

@@ -89,7 +89,7 @@ func (ix *index) decodeComments(s *[numSections][]byte) string {
 		}
 		text := c.b[:n]
 		c.b = c.b[n:]
-		if !utf8.Valid(text) || !ix.inFlow(last) {
+		if !utf8.Valid(text) || ix.flowAt(last) == nil {
 			return fmt.Sprintf("comment %d, at %d of the stream, is not of a packet or not UTF-8", len(ix.comments), last)
 		}
 		ix.comments = append(ix.comments, Comment{last, string(text)})
@@ -100,8 +100,8 @@ func (ix *index) decodeComments(s *[numSections][]byte) string {
 	return ""
 }
 
-// inFlow reports whether a flow has byte offset of the stream.
-func (ix *index) inFlow(offset uint64) bool {
+// flowAt returns the flow that has byte offset of the stream, nil when none has.
+func (ix *index) flowAt(offset uint64) *FlowEntry {
 	i, found := slices.BinarySearchFunc(ix.flows, offset, func(e FlowEntry, o uint64) int {
 		switch {
 		case e.Offset+e.Length <= o:
@@ -111,8 +111,14 @@ func (ix *index) inFlow(offset uint64) bool {
 		}
 		return 0
 	})
-	return found && i < len(ix.flows)
+	if !found {
+		return nil
+	}
+	return &ix.flows[i]
 }
+
+// FlowAt returns the flow that has byte offset of the stream, nil when none has. The entry is the reader's.
+func (r *Reader) FlowAt(offset uint64) *FlowEntry { return r.index.flowAt(offset) }
 
 // Comments returns the comments of packets, in the order of the stream. The slice is the reader's.
 func (r *Reader) Comments() []Comment { return r.index.comments }
