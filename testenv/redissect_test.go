@@ -162,6 +162,7 @@ func TestRedissect(t *testing.T) {
 	same("one dissected", documentsByID(t, plain, url), less)
 
 	random := rand.New(rand.NewPCG(3, 4))
+	const atLeast = 5
 	kills := 0
 	for done := false; !done; {
 		cmd := exec.Command(Wirelake(t), "redissect", "--quiet", "--store", url, "--from", "2026-03-03", "--to", "2026-03-04", "--expression", "port == 80 || port == 8080")
@@ -171,7 +172,11 @@ func TestRedissect(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(100+random.IntN(500*(kills+1)))*time.Millisecond, func() {
+		delay := 50 + random.IntN(200) // shorter than a run on any machine, some longer than its start
+		if kills >= atLeast {
+			delay += 500 * kills
+		}
+		kill := time.AfterFunc(time.Duration(delay)*time.Millisecond, func() {
 			_ = cmd.Process.Kill() // it may have ended
 		})
 		err := cmd.Wait()
@@ -187,6 +192,9 @@ func TestRedissect(t *testing.T) {
 		}
 	}
 	t.Logf("%d sessions with HTTP in %d, killed %d times", len(http), len(want), kills)
+	if kills < 2 {
+		t.Errorf("it was killed %d times only", kills)
+	}
 	all() // HTTP on other ports
 	same("after kills", documentsByID(t, plain, url), want)
 	same("Elasticsearch after kills", indexed(t, es), wantHot)
