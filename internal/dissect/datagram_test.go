@@ -76,6 +76,39 @@ func TestSTUN(t *testing.T) {
 	}
 }
 
+// TestTURN reads a Send indication and a CreatePermission request to two peers (RFC 8656 sections 10.1 and 11.1).
+func TestTURN(t *testing.T) {
+	const transaction = "0123456789ab"
+	message := func(typ string, attributes ...string) string {
+		body := strings.Join(attributes, "")
+		return typ + u16be(len(body)) + "\x21\x12\xa4\x42" + transaction + body
+	}
+	attribute := func(typ int, v string) string {
+		return u16be(typ) + u16be(len(v)) + v + strings.Repeat("\x00", (4-len(v)%4)%4)
+	}
+	// 192.0.2.9:9000 and [2001:db8::7]:80, XORed with the cookie, and IPv6 with the transaction id behind it.
+	four := "\x00\x01" + u16be(9000^0x2112) + "\xe1\x12\xa6\x4b"
+	six := []byte("\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07")
+	for i, c := range []byte("\x21\x12\xa4\x42" + transaction) {
+		six[i] ^= c
+	}
+	for _, on := range []Transport{UDP, TCP} {
+		s := newTestSession(New(), on, 40000, 3478)
+		send := message("\x00\x16", attribute(0x12, four), attribute(0x13, "data"))
+		permission := message("\x00\x08", attribute(0x12, four), attribute(0x12, "\x00\x02"+u16be(80^0x2112)+string(six)))
+		if on == TCP {
+			s.Stream(Client, []byte(send+permission))
+		} else {
+			s.Datagram(Client, 0, []byte(send))
+			s.Datagram(Client, 0, []byte(permission))
+		}
+		wantStrings(t, s, "stun.type", "Send Indication", "CreatePermission Request")
+		wantStrings(t, s, "stun.xorPeerIp", "192.0.2.9", "2001:db8::7")
+		wantInts(t, s, "stun.xorPeerPort", 9000, 80)
+		wantStrings(t, s, "protocol", "stun")
+	}
+}
+
 // TestBERAny reads what DER does not allow.
 func TestBERAny(t *testing.T) {
 	for _, c := range []struct {
@@ -129,7 +162,7 @@ func TestNBNS(t *testing.T) {
 
 func TestSIP(t *testing.T) {
 	const invite = "INVITE sip:bob@biloxi.com SIP/2.0\r\nVia: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776\r\nf: Alice <sip:alice@atlanta.com>;tag=1\r\n" +
-		"To: Bob <sip:bob@biloxi.com>\r\nCall-ID: a84b4c76\r\nAuthorization: Digest username=\"carol\", realm=\"x\"\r\nContact: <sip:alice@pc33.atlanta.com>\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+		"To: Bob <sip:bob@biloxi.com>\r\nUser-Agent: Softphone Beta1.5\r\nCall-ID: a84b4c76\r\nAuthorization: Digest username=\"carol\", realm=\"x\"\r\nContact: <sip:alice@pc33.atlanta.com>\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 	const ok = "SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 	check := func(t *testing.T, s *Session) {
 		t.Helper()
@@ -138,6 +171,8 @@ func TestSIP(t *testing.T) {
 		wantStrings(t, s, "sip.from", "Alice <sip:alice@atlanta.com>")
 		wantStrings(t, s, "sip.via", "SIP/2.0/UDP pc33.atlanta.com")
 		wantStrings(t, s, "sip.callid", "a84b4c76")
+		wantStrings(t, s, "sip.useragent", "Softphone Beta1.5")
+		wantStrings(t, s, "sip.contact", "<sip:alice@pc33.atlanta.com>")
 		if f, _ := s.Doc.Registry().ByPath("sip.statuscode"); f != nil {
 			if got, _ := s.Doc.Int(f.ID); got != 200 {
 				t.Errorf("status: got %d, want 200", got)

@@ -13,6 +13,9 @@ import (
 func newTestSession(set *Set, on Transport, srcPort, dstPort uint16) *Session {
 	s := new(Session)
 	s.Begin(set, DefaultLimits(), set.Registry().NewDocument())
+	if testedDocuments != nil {
+		*testedDocuments = append(*testedDocuments, s.Doc)
+	}
 	s.Transport = on
 	s.Src, s.Dst = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	s.SrcPort, s.DstPort = srcPort, dstPort

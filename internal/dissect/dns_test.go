@@ -13,10 +13,8 @@ import (
 // dnsSession runs messages through a session on port 53 and returns its document as JSON.
 func dnsSession(t testing.TB, set *Set, transport Transport, messages ...[]byte) string {
 	t.Helper()
-	var s Session
-	doc := set.Registry().NewDocument()
-	s.Begin(set, DefaultLimits(), doc)
-	s.Transport, s.SrcPort, s.DstPort, s.IPProtocol = transport, 40000, 53, 17
+	s := newTestSession(set, transport, 40000, 53)
+	s.IPProtocol = 17
 	for i, m := range messages {
 		if transport == TCP {
 			s.Stream(Dir(i%2), append([]byte{byte(len(m) >> 8), byte(len(m))}, m...))
@@ -25,7 +23,7 @@ func dnsSession(t testing.TB, set *Set, transport Transport, messages ...[]byte)
 		}
 	}
 	s.End(true)
-	return string(doc.AppendJSON(nil, func(f *spi.Field) bool { return f.Group == "dns" }))
+	return string(s.Doc.AppendJSON(nil, func(f *spi.Field) bool { return f.Group == "dns" }))
 }
 
 func dnsMessages(t testing.TB, question string, qtype uint16, records ...string) [][]byte {
@@ -95,6 +93,11 @@ func TestDNSAddressesByOwner(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s, want %s in it", got, want)
 		}
+	}
+	got = dnsSession(t, New(), UDP, dnsMessages(t, "example.org.", mdns.TypeMX,
+		"example.org. 60 IN MX 5 mx.example.org.", "MX.example.org. 60 IN A 192.0.2.25", "mx.example.org. 60 IN AAAA 2001:db8::25")...)
+	if want := `"mailserverIp":["192.0.2.25","2001:db8::25"]`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
 	}
 }
 

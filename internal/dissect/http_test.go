@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,23 @@ func TestHTTP(t *testing.T) {
 				}
 			}
 			wantStrings(t, s, "tags")
+		}
+	}
+}
+
+// TestHTTPMethods holds that each method of RFC 9110 and 5789 is counted in a field of its own.
+func TestHTTPMethods(t *testing.T) {
+	counted, others := httpMethods()
+	for _, method := range append(counted, others...) {
+		if method == "PRI" || strings.HasPrefix(method, "RPC_") {
+			continue // of other protocols
+		}
+		request := method + " /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+		s := httpSession(1<<20, request, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", request)
+		s.End(true)
+		wantStrings(t, s, "http.method", method)
+		if got := intsOf(s, "http.method-"+method); slices.Contains(counted, method) != (len(got) == 1 && got[0] == 2) {
+			t.Errorf("%s: counted %d", method, got)
 		}
 	}
 }

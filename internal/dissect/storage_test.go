@@ -58,9 +58,10 @@ func TestISCSI(t *testing.T) {
 		wantStrings(t, s, "iscsi.user", "gina")
 		wantStrings(t, s, "iscsi.auth", "CHAP", "None")
 		wantStrings(t, s, "iscsi.alias", "disk")
+		wantStrings(t, s, "iscsi.address", "192.0.2.3:3260,1")
 		wantStrings(t, s, "iscsi.operation", "login-request", "login-response", "scsi-command", "data-out", "nop-in")
 		wantStrings(t, s, "iscsi.command", "WRITE(10)", "0xff")
-	}, message(0x43, 0x87, "", login), message(0x23, 0x87, "\x00\x00\x00\x00\x00\x00", "TargetAlias=disk\x00HeaderDigest=CRC32C\x00"),
+	}, message(0x43, 0x87, "", login), message(0x23, 0x87, "\x00\x00\x00\x00\x00\x00", "TargetAlias=disk\x00TargetAddress=192.0.2.3:3260,1\x00HeaderDigest=CRC32C\x00"),
 		strings.Replace(message(0x01, 0xa0, "\x2a", ""), "\x2a"+strings.Repeat("\x00", 15), "\x2a"+strings.Repeat("\x00", 15)+"hdig", 1)+
 			"\x05\x80\x00\x00\x00\x00\x80\x01"+strings.Repeat("\x00", 40)+"hdig"+strings.Repeat("d", 0x8004)+
 			message(0x01, 0xa0, "\xff", "")+"hdig", message(0x20, 0x80, "", "")+"hdig")
