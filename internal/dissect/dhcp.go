@@ -82,7 +82,7 @@ func (p *dhcp) Datagram(s *Session, _ Dir, b []byte) Status {
 		if code == 255 || len(o) < 2 || len(o) < 2+int(o[1]) {
 			return More
 		}
-		v := o[2 : 2+o[1]]
+		v := o[2 : 2+int(o[1])]
 		o = o[2+len(v):]
 		if len(v) == 0 {
 			continue

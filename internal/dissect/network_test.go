@@ -2,6 +2,8 @@ package dissect
 
 import (
 	"encoding/hex"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -54,6 +56,12 @@ func TestDHCP(t *testing.T) {
 	wantStrings(t, s, "dhcp.id", "deadbeef")
 	wantStrings(t, s, "dhcp.requestIp", "192.0.2.9")
 	wantStrings(t, s, "dhcp.classId", "MSFT 5.0")
+
+	long := newTestSession(New(), UDP, 68, 67)
+	option := append([]byte{0x3c, 255}, strings.Repeat("v", 255)...) // its length and its header are more than a byte holds
+	long.Datagram(Client, 0, slices.Concat(b[:240], option, []byte("\x0c\x01h\xff")))
+	wantStrings(t, long, "dhcp.classId", strings.Repeat("v", 255))
+	wantStrings(t, long, "dhcp.host", "h")
 }
 
 func TestDHCPv6(t *testing.T) {
