@@ -136,7 +136,7 @@ func (r *Reader) nextPcap(rec *Record) error {
 	}
 	if len(b) < n {
 		if b = r.w.peek(n); len(b) < n {
-			return r.cutOrCorrupt(len(b), fmt.Sprintf("record of %d captured bytes reaches past the end, and records go on inside it", h.capLen), r.plausibleRecord)
+			return r.cutOrCorrupt(len(b), fmt.Sprintf("record of %d captured bytes reaches past the end, and records go on inside it", h.capLen), r.insideCut(&h))
 		}
 	}
 	nanos := int64(h.frac)
@@ -167,27 +167,44 @@ func (r *Reader) recordAt(n int) bool {
 
 // plausibleRecord reports whether records go on here: resyncChain sound ones in a row, or fewer that reach
 // the end of the file exactly or up to one that is cut.
-func (r *Reader) plausibleRecord() bool {
-	n := 0
-	for i := range resyncChain {
+func (r *Reader) plausibleRecord() bool { return r.chain(1, r.lastNanos/1_000_000_000, r.seen) }
+
+// insideCut returns what tells records that go on inside one with header h, which reaches past the end. A
+// file that is cut is likelier than one whose length is wrong in both its fields, and packets hold all
+// sorts of bytes: one record is no proof where h is sound and its time fits.
+func (r *Reader) insideCut(h *pcapHead) func() bool {
+	sec := int64(h.sec)
+	if !r.sound(h) || r.seen && !near(sec, r.lastNanos/1_000_000_000) {
+		return r.plausibleRecord
+	}
+	return func() bool { return r.chain(2, sec, true) }
+}
+
+func near(sec, other int64) bool { return max(sec-other, other-sec) <= resyncSeconds }
+
+// chain reports whether sound records go on here, with timed of about the time: resyncChain of them, or at least as
+// many whole ones with bytes, up to the end or to one that is cut.
+func (r *Reader) chain(least int, sec int64, timed bool) bool {
+	n, whole := 0, 0
+	for range resyncChain {
 		b := r.w.peek(n + r.recordHead)
 		if len(b) == n {
-			return i > 0
+			return whole >= least
 		}
 		if len(b) < n+r.recordHead {
 			return false
 		}
 		h := r.pcapHead(b[n:])
-		if !r.sound(&h) || h.capLen > resyncBytes || h.wireLen > MaxRecordBytes {
-			return false
-		}
-		if d := int64(h.sec) - r.lastNanos/1_000_000_000; r.seen && (d > resyncSeconds || d < -resyncSeconds) {
+		if !r.sound(&h) || h.capLen > resyncBytes || timed && !near(int64(h.sec), sec) {
 			return false
 		}
 		n += r.recordHead + int(h.capLen)
-		if i > 0 && n > len(r.w.peek(n)) {
-			return true
+		if len(r.w.peek(n)) < n {
+			return whole >= least
+		}
+		if h.capLen > 0 {
+			whole++
 		}
 	}
-	return len(r.w.peek(n)) >= n
+	return true
 }
