@@ -15,7 +15,7 @@ RACE_PACKAGES  = $(shell $(GO) list ./... | grep '/internal/')
 OTHER_PACKAGES = $(shell $(GO) list ./... | grep -v '/internal/')
 
 .DEFAULT_GOAL := help
-.PHONY: help build web binary run test lint fuzz soak bench bench-sensor microbench fmt setup spi-score
+.PHONY: help build web binary run test lint fuzz damage soak bench bench-sensor microbench fmt setup spi-score
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lint: ## run golangci-lint, tsc and eslint
 
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) testenv/fuzz.sh
+
+damage: ## cut the packets of all captures at every length, and the files at every byte
+	$(GO) test ./internal/session -run 'TestCorpusCut|TestDamagedCorpus' -v -count 1 -timeout 30m -every-cut
 
 soak: ## run sensor, compactor and query for SOAKTIME (10m) with faults at random, and strike the balance of packets (root)
 	testenv/setup.sh minio packages

@@ -1,70 +1,39 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
-	"errors"
-	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"wirelake/internal/dissect"
 	"wirelake/internal/packet"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/internal/spi"
 )
 
 // corpus returns capture files: those of a collection beside the repository, or the sample that ships with it.
 func corpus(t *testing.T) []string {
 	t.Helper()
-	const beside = "../../../shared/corpus"
-	files, err := filepath.Glob(beside + "/*.pcap")
-	if err != nil {
-		t.Fatal(err)
+	if files := pcaptest.Corpus(t); len(files) > 0 {
+		return files
 	}
-	if len(files) == 0 {
-		t.Logf("%s is missing: the captures that ship with the project are used instead", beside)
-		files = []string{"../../testenv/sample/sample.pcap.gz"}
-	}
-	return files
+	return []string{pcaptest.Sample(t)}
 }
 
-// readFrames reads the packets of a capture, at most limit.
-func readFrames(t *testing.T, name string, limit int) (linkType uint32, frames []frame) {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
+// corpusPackets is the most packets of a capture that the tests take: none of the collection has as many.
+const corpusPackets = 3000
+
+// framesOf returns the packets of a capture.
+func framesOf(c *pcaptest.Capture) []frame {
+	var out []frame
+	for _, rec := range c.Records[:min(len(c.Records), corpusPackets)] {
+		out = append(out, frame{nanos: rec.TimeNanos, data: rec.Data, cut: max(0, rec.WireLen-len(rec.Data))})
 	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	var rec pcapfile.Record
-	for len(frames) < limit {
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			var truncated *pcapfile.TruncatedError
-			if errors.As(err, &truncated) {
-				break
-			}
-			t.Fatal(err)
-		}
-		frames = append(frames, frame{nanos: rec.TimeNanos, data: append([]byte(nil), rec.Data...)})
-	}
-	if len(frames) == 0 {
-		return 0, nil
-	}
-	return r.Interfaces()[0].LinkType, frames
+	return out
 }
 
 // five is what must be right of a flow whatever its packets carry.
@@ -74,7 +43,7 @@ type five struct {
 }
 
 // TestDamagedCorpus damages whole captures, and holds that nothing panics or hangs, that no session takes more
-// than a megabyte, and that each flow still has its addresses, ports, packets and times.
+// than [maxSessionBytes], and that each flow still has its addresses, ports, packets and times.
 func TestDamagedCorpus(t *testing.T) {
 	type damage struct {
 		name string
@@ -122,56 +91,37 @@ func TestDamagedCorpus(t *testing.T) {
 			return fs
 		}},
 	}
-	cut := func(length int) damage {
-		return damage{"cut", func(_ *rand.Rand, _ []int, fs []frame) []frame {
-			for i := range fs {
-				fs[i].data = fs[i].data[:min(length, len(fs[i].data))]
-			}
-			return fs
-		}}
-	}
 	set := dissect.New()
+	w := newWatch(t)
+	defer w.end()
 	var largest int64
 	for n, name := range corpus(t) {
-		link, frames := readFrames(t, name, 3000)
+		capture := pcaptest.ReadCut(t, name)
+		link, frames := capture.LinkType(), framesOf(&capture)
 		headers := make([]int, len(frames))
 		d := packet.NewDecoder(link, packet.Options{})
 		var p packet.Packet
 		for i, f := range frames {
-			d.Decode(f.data, f.nanos, len(f.data), &p)
+			f.decode(d, &p)
 			headers[i] = len(f.data) - len(p.Payload)
 		}
-		longest := 0
-		for _, f := range frames {
-			longest = max(longest, len(f.data))
-		}
-		damages := slices.Clone(all)
-		for length := 0; length < longest; length++ {
-			damages = append(damages, cut(length))
-			if len(frames) > 60 { // every length of the small captures
-				length += length / 6
-			}
-		}
-		for k, damage := range damages {
+		for k, damage := range all {
 			fs := make([]frame, len(frames))
 			for i, f := range frames {
-				fs[i] = frame{nanos: f.nanos, data: append([]byte(nil), f.data...)}
+				fs[i] = frame{nanos: f.nanos, data: bytes.Clone(f.data), cut: f.cut}
 			}
 			fs = damage.do(rand.New(rand.NewPCG(uint64(n), uint64(k))), headers, fs)
-			began := time.Now()
-			if most := checkFive(t, set, filepath.Base(name)+", "+damage.name, link, fs); most > largest {
+			what := filepath.Base(name) + ", " + damage.name
+			if most := w.run(what, len(fs), func() int64 { return checkFive(t, set, what, link, fs) }); most > largest {
 				largest = most
-				t.Logf("%s, %s: a session of %d bytes", filepath.Base(name), damage.name, most)
-			}
-			if took := time.Since(began); took > time.Minute {
-				t.Errorf("%s, %s: %d packets took %v", filepath.Base(name), damage.name, len(fs), took)
+				t.Logf("%s: a session of %d bytes", what, most)
 			}
 		}
 	}
-	if largest > 1<<20 {
-		t.Errorf("a session took %d bytes", largest)
-	}
 }
+
+// maxSessionBytes is the most memory that a session may take.
+const maxSessionBytes = 1 << 20
 
 // checkFive makes sessions of the frames, and compares their five with those that the decoder alone finds. It
 // returns the most memory that a session had.
@@ -203,7 +153,7 @@ func checkFive(t *testing.T, set *dissect.Set, what string, link uint32, frames 
 		}
 	})
 	for _, f := range frames {
-		d.Decode(f.data, f.nanos, len(f.data), &p)
+		f.decode(d, &p)
 		ms := floorMillis(f.nanos)
 		merge(want, p.Key, five{1, ms, ms})
 		b.Packet(&p, Position{})
@@ -212,6 +162,9 @@ func checkFive(t *testing.T, set *dissect.Set, what string, link uint32, frames 
 		}
 	}
 	b.Flush()
+	if most > maxSessionBytes {
+		t.Errorf("%s: a session took %d bytes", what, most)
+	}
 	// A document's times are those of the packets that came first and last.
 	inOrder := slices.IsSortedFunc(frames, func(a, b frame) int { return cmp.Compare(a.nanos, b.nanos) })
 	for k, w := range want {

@@ -14,6 +14,11 @@ import (
 type frame struct {
 	nanos int64
 	data  []byte
+	cut   int // bytes that the capture left out behind data
+}
+
+func (f *frame) decode(d *packet.Decoder, p *packet.Packet) {
+	d.Decode(f.data, f.nanos, len(f.data)+f.cut, p)
 }
 
 // ipFrame returns an Ethernet frame with an IPv4 packet. Addresses are 10.0.x.y.
@@ -24,7 +29,7 @@ func ipFrame(nanos int64, src, dst uint16, proto byte, l4 []byte) frame {
 	ip[0], ip[8], ip[9] = 0x45, 64, proto
 	binary.BigEndian.PutUint16(ip[2:], uint16(20+len(l4)))
 	copy(ip[12:], []byte{10, 0, byte(src >> 8), byte(src), 10, 0, byte(dst >> 8), byte(dst)})
-	return frame{nanos, append(b, l4...)}
+	return frame{nanos: nanos, data: append(b, l4...)}
 }
 
 func udpFrame(nanos int64, src, dst, sport, dport uint16, payload string) frame {
@@ -154,7 +159,7 @@ func decodeFrames(t testing.TB, frames []frame) []packet.Packet {
 	d := packet.NewDecoder(1, packet.Options{})
 	out := make([]packet.Packet, len(frames))
 	for i, f := range frames {
-		d.Decode(f.data, f.nanos, len(f.data), &out[i])
+		f.decode(d, &out[i])
 	}
 	return out
 }
