@@ -147,6 +147,9 @@ func (l *liveLane) uploadAll(ctx context.Context) {
 	for {
 		c := l.spool.NextUpload(ctx, l.sealed)
 		if c == nil {
+			if ctx.Err() == nil {
+				l.abandonUpload(ctx) // of a chunk that was dropped
+			}
 			return
 		}
 		err := l.s.owner.check()

@@ -3,6 +3,7 @@ package sensor
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -235,13 +236,13 @@ func TestSourceThatFails(t *testing.T) {
 }
 
 func TestThrottle(t *testing.T) {
-	th := newThrottle(1 << 20)
+	th, store := newThrottle(1<<20), fileStore(t)
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for range 4 { // together 512 KiB
 		wg.Go(func() {
-			if n, err := io.Copy(io.Discard, th.reader(t.Context(), strings.NewReader(strings.Repeat("x", 128<<10)))); n != 128<<10 || err != nil {
-				t.Errorf("%d bytes, %v", n, err)
+			if _, err := objstore.PutBytes(t.Context(), store, "x/"+rand.Text(), make([]byte, 128<<10), objstore.Pace(th.wait)); err != nil {
+				t.Error(err)
 			}
 		})
 	}

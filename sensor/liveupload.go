@@ -27,7 +27,7 @@ func (l *liveLane) upload(ctx context.Context, c *spool.Chunk) error {
 		if same, err := l.isStored(ctx, c, key); err != nil {
 			return err
 		} else if same {
-			return l.uploaded(c, key, true)
+			return l.uploaded(ctx, c, key, true)
 		}
 		return l.renumber(ctx, c)
 	}
@@ -36,14 +36,14 @@ func (l *liveLane) upload(ctx context.Context, c *spool.Chunk) error {
 		if err != nil {
 			return err
 		}
-		return l.uploaded(c, key, false)
+		return l.uploaded(ctx, c, key, false)
 	}
 	same, err := l.isStored(ctx, c, key)
 	if err != nil {
 		return err
 	}
 	if same {
-		return l.uploaded(c, key, true)
+		return l.uploaded(ctx, c, key, true)
 	}
 	l.s.counts.conflicts.Add(1)
 	err = fmt.Errorf("the store has %q already with other content: is another sensor %s running? The chunk gets the next sequence", key, l.s.cfg.Name)
@@ -59,23 +59,23 @@ func (l *liveLane) key(c *spool.Chunk) string {
 	return chunk.Key(chunk.Meta{Sensor: l.s.cfg.Name, Lane: l.spool.Name(), KeyNanos: c.KeyNanos, Sequence: c.Sequence})
 }
 
-// put sends the file.
+// put sends the file, or what the store does not have of it.
 func (l *liveLane) put(ctx context.Context, c *spool.Chunk, key string) (err error) {
 	f, err := os.Open(c.Path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var r io.Reader = f
+	opts := []objstore.PutOption{objstore.IfAbsent(), objstore.ContentType("application/zstd"), objstore.Resume(l.spool.UploadNote())}
 	if l.s.throttle != nil {
-		r = l.s.throttle.reader(ctx, f)
+		opts = append(opts, objstore.Pace(l.s.throttle.wait))
 	}
-	_, err = l.s.store.Put(ctx, key, r, c.Bytes, objstore.IfAbsent(), objstore.ContentType("application/zstd"))
+	_, err = l.s.store.Put(ctx, key, f, c.Bytes, opts...)
 	return err
 }
 
 // uploaded lets go of a chunk that is stored.
-func (l *liveLane) uploaded(c *spool.Chunk, key string, existed bool) error {
+func (l *liveLane) uploaded(ctx context.Context, c *spool.Chunk, key string, existed bool) error {
 	l.mu.Lock()
 	if l.empty || c.Sequence >= l.last.Sequence {
 		l.empty, l.last = false, chunk.Meta{Sequence: c.Sequence, KeyNanos: c.KeyNanos}
@@ -85,6 +85,9 @@ func (l *liveLane) uploaded(c *spool.Chunk, key string, existed bool) error {
 	if err := c.Uploaded(key); err != nil {
 		return err // it is tried again, and then found stored
 	}
+	if existed {
+		l.abandonUpload(ctx) // begun before another way was found that the chunk is stored
+	}
 	n := &l.s.counts
 	n.uploads.Add(1)
 	n.uploadBytes.Add(uint64(c.Bytes)) //nolint:gosec // positive
@@ -92,8 +95,15 @@ func (l *liveLane) uploaded(c *spool.Chunk, key string, existed bool) error {
 		n.existed.Add(1)
 	}
 	n.lastUpload.Store(time.Now().UnixNano())
-	l.log.Debug("chunk stored", "key", key, "packets", c.Packets, "bytes", c.Bytes, "existed", existed)
+	l.log.DebugContext(ctx, "chunk stored", "key", key, "packets", c.Packets, "bytes", c.Bytes, "existed", existed)
 	return nil
+}
+
+// abandonUpload takes back what the store has of an upload that nobody goes on with.
+func (l *liveLane) abandonUpload(ctx context.Context) {
+	if err := objstore.Abandon(ctx, l.s.store, l.spool.UploadNote()); err != nil {
+		l.log.WarnContext(ctx, "unfinished upload not aborted", "error", err)
+	}
 }
 
 // isStored reports whether the store has the chunk under key, with the same content.

@@ -2,12 +2,11 @@ package sensor
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 )
 
-// throttle bounds the bytes a second of all readers together.
+// throttle bounds the bytes a second of all uploads together.
 type throttle struct {
 	perSecond float64
 
@@ -15,12 +14,8 @@ type throttle struct {
 	next time.Time // when the bytes handed out so far are paid for
 }
 
-// throttlePiece is what a reader gets at once, and throttleBurst what may be handed
-// out ahead after a quiet time.
-const (
-	throttlePiece = 64 << 10
-	throttleBurst = 100 * time.Millisecond
-)
+// throttleBurst is what may be handed out ahead after a quiet time.
+const throttleBurst = 100 * time.Millisecond
 
 // newThrottle returns nil, which bounds nothing, for 0.
 func newThrottle(perSecond int64) *throttle {
@@ -48,26 +43,4 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 		}
 	}
 	return nil
-}
-
-// reader bounds r. It hides that r can be read at several places at once, so that
-// each byte is read, and counted, once.
-func (t *throttle) reader(ctx context.Context, r io.Reader) io.Reader {
-	return &throttled{ctx: ctx, r: r, t: t}
-}
-
-type throttled struct {
-	ctx context.Context //nolint:containedctx // as long as one upload
-	r   io.Reader
-	t   *throttle
-}
-
-func (r *throttled) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p[:min(len(p), throttlePiece)])
-	if n > 0 {
-		if waited := r.t.wait(r.ctx, n); waited != nil {
-			return n, waited
-		}
-	}
-	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/collectors"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
@@ -15,15 +16,19 @@ import (
 // FaultyProxy stands between a client and a TCP server and disturbs what flows (toxiproxy, in this process). Faults
 // hold for open and new connections until Clear.
 type FaultyProxy struct {
-	t     testing.TB
-	proxy *toxiproxy.Proxy
+	t        testing.TB
+	proxy    *toxiproxy.Proxy
+	received *prometheus.Registry
 }
 
 // Proxy starts a proxy on a free port of 127.0.0.1 for the server at upstream (host:port). It ends with the test.
 func Proxy(t testing.TB, upstream string) *FaultyProxy {
 	t.Helper()
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	p := &FaultyProxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", "127.0.0.1:0", upstream)}
+	metrics := toxiproxy.NewMetricsContainer(prometheus.NewRegistry())
+	metrics.ProxyMetrics = collectors.NewProxyMetricCollectors()
+	server := toxiproxy.NewServer(metrics, zerolog.Nop())
+	p := &FaultyProxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", "127.0.0.1:0", upstream), received: prometheus.NewRegistry()}
+	p.received.MustRegister(metrics.ProxyMetrics.ReceivedBytesTotal)
 	if err := p.proxy.Start(); err != nil {
 		t.Fatalf("proxy for %s: %v", upstream, err)
 	}
@@ -44,6 +49,32 @@ func (p *FaultyProxy) Latency(d, jitter time.Duration) {
 func (p *FaultyProxy) Bandwidth(kib int64) {
 	p.t.Helper()
 	p.add("bandwidth", "downstream", map[string]any{"rate": kib})
+}
+
+// BandwidthRequests limits requests to so many KiB a second.
+func (p *FaultyProxy) BandwidthRequests(kib int64) {
+	p.t.Helper()
+	p.add("bandwidth", "upstream", map[string]any{"rate": kib})
+}
+
+// RequestBytes returns the bytes of requests on connections that have ended.
+func (p *FaultyProxy) RequestBytes() int64 {
+	p.t.Helper()
+	families, err := p.received.Gather()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var n float64
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "direction" && l.GetValue() == "upstream" {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return int64(n)
 }
 
 // Reset ends each connection with a TCP reset, d after data first come from the server.

@@ -48,7 +48,7 @@ func (s *fileStore) put(ctx context.Context, key string, r io.Reader, size int64
 			return Object{}, ErrExists
 		}
 	}
-	temp, err := s.upload(ctx, r, size)
+	temp, err := s.upload(ctx, po.paced(ctx, r), size)
 	if err != nil {
 		return Object{}, err
 	}

@@ -51,6 +51,7 @@ type upload struct {
 	po   putOptions
 	id   string
 	size int64 // -1: unknown
+	cut  int64 // bytes of each part of the upload that is resumed; 0: none is
 }
 
 func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, opts []PutOption) (Object, error) {
@@ -63,6 +64,10 @@ func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, 
 		return Object{}, err
 	}
 	u := &upload{s: s, key: key, name: name, po: po, id: rand.Text(), size: size}
+	up, err := u.resume(ctx)
+	if err != nil {
+		return Object{}, err
+	}
 	src, err := u.source(ctx, r)
 	if err != nil {
 		return Object{}, err
@@ -76,15 +81,23 @@ func (s *s3Store) put(ctx context.Context, key string, r io.Reader, size int64, 
 	}
 	if po.ifAbsent {
 		// Only to spare the bytes: what decides is the condition at the end.
-		if _, _, err := s.head(ctx, key); err == nil {
+		switch o, id, err := s.head(ctx, key); {
+		case err == nil && id == u.id:
+			return o, nil // a resumed upload was complete
+		case err == nil && up != nil:
+			return Object{}, u.failed(ctx, up, ErrExists)
+		case err == nil:
 			return Object{}, ErrExists
 		}
 	}
-	return u.multipart(ctx, src, first)
+	return u.multipart(ctx, src, first, up)
 }
 
 // partBytes returns the size of the part of index i.
 func (u *upload) partBytes(i int) int64 {
+	if u.cut != 0 {
+		return u.cut
+	}
 	part := int64(u.s.opts.PartSize)
 	if u.size >= 0 {
 		if u.size <= part {
@@ -124,7 +137,7 @@ func (u *upload) conditions() (ifNoneMatch, ifMatch *string) {
 // single uploads an object in one request.
 func (u *upload) single(ctx context.Context, p part) (Object, error) {
 	in := &s3.PutObjectInput{
-		Bucket: &u.s.bucket, Key: u.name, Body: p.body, ContentLength: &p.size,
+		Bucket: &u.s.bucket, Key: u.name, Body: u.po.pacedBody(ctx, p.body), ContentLength: &p.size,
 		ContentType: u.contentType(), ChecksumCRC32C: checksumHeader(p.sum),
 		Metadata: map[string]string{writeIDName: u.id},
 	}
@@ -180,47 +193,53 @@ func isNoUpload(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload"
 }
 
-// multipart uploads an object in parts, of which first is read already.
-func (u *upload) multipart(ctx context.Context, src partSource, first part) (Object, error) {
-	created, err := u.s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &u.s.bucket, Key: u.name, ContentType: u.contentType(), Metadata: map[string]string{writeIDName: u.id},
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject,
-	})
-	if err != nil {
-		return Object{}, fmt.Errorf("begin upload: %w", s3Error(ctx, err))
+// multipart uploads an object in parts, of which first is read already; up is the
+// upload to go on with, or nil.
+func (u *upload) multipart(ctx context.Context, src partSource, first part, up *begun) (Object, error) {
+	if up == nil {
+		var err error
+		if up, err = u.begin(ctx); err != nil {
+			return Object{}, err
+		}
 	}
-	parts, err := u.parts(ctx, created.UploadId, src, first)
+	parts, err := u.parts(ctx, up, src, first)
 	if err != nil {
-		return Object{}, errors.Join(err, u.abort(ctx, created.UploadId))
+		return Object{}, u.failed(ctx, up, err)
 	}
 	size, whole := src.total()
 	sum := checksumHeader(whole)
 	in := &s3.CompleteMultipartUploadInput{
-		Bucket: &u.s.bucket, Key: u.name, UploadId: created.UploadId,
+		Bucket: &u.s.bucket, Key: u.name, UploadId: up.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 		ChecksumCRC32C:  sum, ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: &size,
 	}
 	in.IfNoneMatch, in.IfMatch = u.conditions()
 	out, err := u.s.client.CompleteMultipartUpload(ctx, in)
+	o := Object{Key: u.key, Size: size, ModTime: time.Now().UTC()}
 	if err != nil {
-		err = s3Error(ctx, err)
-		o, settled := u.settle(ctx, err)
-		if settled != nil && !isNoUpload(err) {
-			settled = errors.Join(settled, u.abort(ctx, created.UploadId))
+		if o, err = u.settle(ctx, s3Error(ctx, err)); err != nil {
+			return Object{}, u.failed(ctx, up, err)
 		}
-		return o, settled
+	} else {
+		o.ETag = unquote(out.ETag)
+		if got := aws.ToString(out.ChecksumCRC32C); got != "" && got != *sum {
+			return Object{}, fmt.Errorf("the server stored an object of CRC32C %s, what was sent has %s", got, *sum)
+		}
 	}
-	if got := aws.ToString(out.ChecksumCRC32C); got != "" && got != *sum {
-		return Object{}, fmt.Errorf("the server stored an object of CRC32C %s, what was sent has %s", got, *sum)
+	if up.noted {
+		if err := removeNote(u.po.resume); err != nil {
+			u.s.opts.Logger.WarnContext(ctx, "note of a finished upload not removed", "key", u.key, "error", err)
+		}
 	}
-	return Object{Key: u.key, Size: size, ETag: unquote(out.ETag), ModTime: time.Now().UTC()}, nil
+	return o, nil
 }
 
 // parts uploads the parts, several at once.
-func (u *upload) parts(ctx context.Context, id *string, src partSource, first part) ([]types.CompletedPart, error) {
+func (u *upload) parts(ctx context.Context, up *begun, src partSource, first part) ([]types.CompletedPart, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(u.s.opts.PartConcurrency)
 	var done []*types.CompletedPart
+	var resumed int64
 	err := func() error {
 		p, last := first, false
 		for i := 0; ; i++ {
@@ -229,11 +248,17 @@ func (u *upload) parts(ctx context.Context, id *string, src partSource, first pa
 			}
 			completed := &types.CompletedPart{PartNumber: aws.Int32(int32(i + 1))}
 			done = append(done, completed)
-			full := p
-			g.Go(func() error {
-				defer full.release()
-				return u.part(gctx, id, completed, full)
-			})
+			if had, ok := up.has(int32(i+1), p); ok {
+				completed.ETag, completed.ChecksumCRC32C = had.ETag, had.ChecksumCRC32C
+				resumed += p.size
+				p.release()
+			} else {
+				full := p
+				g.Go(func() error {
+					defer full.release()
+					return u.part(gctx, up.id, completed, full)
+				})
+			}
 			if last {
 				return nil
 			}
@@ -253,6 +278,9 @@ func (u *upload) parts(ctx context.Context, id *string, src partSource, first pa
 	if err != nil {
 		return nil, err
 	}
+	if up.have != nil {
+		u.s.opts.Logger.InfoContext(ctx, "upload resumed", "key", u.key, "bytes", u.size, "stored_before", resumed)
+	}
 	parts := make([]types.CompletedPart, len(done))
 	for i, p := range done {
 		parts[i] = *p
@@ -264,23 +292,11 @@ func (u *upload) part(ctx context.Context, id *string, completed *types.Complete
 	sum := checksumHeader(p.sum)
 	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.s.bucket, Key: u.name, UploadId: id, PartNumber: completed.PartNumber,
-		Body: p.body, ContentLength: &p.size, ChecksumCRC32C: sum,
+		Body: u.po.pacedBody(ctx, p.body), ContentLength: &p.size, ChecksumCRC32C: sum,
 	}, unsignedPayload)
 	if err != nil {
 		return fmt.Errorf("upload part %d: %w", *completed.PartNumber, s3Error(ctx, err))
 	}
 	completed.ETag, completed.ChecksumCRC32C = out.ETag, sum
-	return nil
-}
-
-// abort takes back an upload. One that stays is invisible but costs storage,
-// until the bucket's lifecycle rule for unfinished uploads removes it.
-func (u *upload) abort(ctx context.Context, id *string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
-	defer cancel()
-	_, err := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.s.bucket, Key: u.name, UploadId: id})
-	if err = s3Error(ctx, err); err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("abort upload: %w", err)
-	}
 	return nil
 }

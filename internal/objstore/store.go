@@ -101,6 +101,8 @@ type putOptions struct {
 	ifAbsent    bool
 	ifMatch     string
 	contentType string
+	resume      string // path of the note; "": none
+	pace        func(ctx context.Context, n int) error
 }
 
 func newPutOptions(opts []PutOption) (putOptions, error) {
