@@ -14,7 +14,7 @@ import (
 // save writes a segment's document and hands it on. A last segment without
 // packets is dropped: the segment before it said everything. The reference writes it.
 func (b *Builder) save(f *flow, final bool) {
-	if final {
+	if final && !b.cfg.Reference {
 		for dir := range f.streams {
 			if len(f.streams[dir].queue) > 0 {
 				f.streams[dir].flush(&f.sides[dir])

@@ -152,13 +152,20 @@ func (b *Builder) synAck(f *flow, p *packet.Packet, dir dissect.Dir) {
 
 func (b *Builder) ack(f *flow, p *packet.Packet, dir dissect.Dir) {
 	t := &f.tcp
+	// The handshake ends with the client's ACK, which may carry data. The reference takes the first ACK without any,
+	// of either side.
+	const core = packet.FlagFIN | packet.FlagRST | packet.FlagPSH | packet.FlagACK
+	ends := dir == dissect.Client
+	if b.cfg.Reference {
+		ends = p.Flags&core == packet.FlagACK
+	}
+	if ends && t.haveSyn && t.ackTime == 0 && !t.synAckFirst {
+		t.ackTime = p.TimeNanos
+	}
 	if dir == dissect.Client {
 		if t.haveSyn && !t.haveSynAck && !t.noSynAck {
 			t.noSynAck = true
 			b.connOf(f).s.AddTag("no-syn-ack")
-		}
-		if t.haveSyn && t.ackTime == 0 && !t.synAckFirst && p.Flags&packet.FlagPSH == 0 {
-			t.ackTime = p.TimeNanos
 		}
 		if t.haveSynAck && p.Ack == t.synAckSeq+1 {
 			t.synAckValid = true
@@ -173,7 +180,7 @@ func (b *Builder) ack(f *flow, p *packet.Packet, dir dissect.Dir) {
 		t.ackedUnseen[dir] = true
 		b.connOf(f).s.AddTag([2]string{"acked-unseen-segment-src", "acked-unseen-segment-dst"}[dir])
 	}
-	if len(other.queue) > 0 {
+	if len(other.queue) > 0 && !b.cfg.Reference {
 		f.now(p.TimeNanos)
 		other.onAck(p.Ack, f.total, &f.sides[dir.Other()])
 	}
