@@ -26,7 +26,9 @@ const (
 	dnsHeaderLen = 12
 	// maxDNSRecords bounds the records read of one message; 64 KiB holds no more honest ones.
 	maxDNSRecords = 4096
-	dnsRoot       = "<root>"
+	// maxDNSQuestions bounds those read of one message: mDNS asks a few dozen at once, all others one.
+	maxDNSQuestions = 256
+	dnsRoot         = "<root>"
 )
 
 func newDNSFields(r *spi.Registry) *dns {
@@ -194,55 +196,60 @@ func (p *dnsParser) message(s *Session, b []byte) {
 		counts[i] = int(binary.BigEndian.Uint16(b[4+2*i:]))
 	}
 	m := dnsMessage{b: b, at: dnsHeaderLen}
-	var key dnsKey
-	for i := range min(counts[0], maxDNSRecords) {
-		name, ok := m.name()
-		if !ok || m.at+4 > len(b) {
-			return
-		}
-		if i == 0 {
-			key = dnsKey{name: strings.ToLower(name), qtype: binary.BigEndian.Uint16(b[m.at:]), class: binary.BigEndian.Uint16(b[m.at+2:])}
-		}
-		m.at += 4
-	}
 	opcode := flags >> 11 & 15
 	mdns := s.OnPort(5353)
-	if counts[0] == 0 {
-		// mDNS answers repeat no question: the first record says what they are about.
-		peek := m
-		name, ok := peek.name()
-		if !ok || !response || peek.at+4 > len(b) {
+	doc := s.Doc
+	object := spi.Root // of the first question, which the answers join
+	for range min(max(counts[0], 1), maxDNSQuestions) {
+		at := m // mDNS answers repeat no question: the first record says what they are about
+		name, ok := at.name()
+		if !ok || at.at+4 > len(b) || counts[0] == 0 && !response {
 			return
 		}
-		key = dnsKey{name: strings.ToLower(name), qtype: binary.BigEndian.Uint16(b[peek.at:]), class: binary.BigEndian.Uint16(b[peek.at+2:])}
+		key := dnsKey{name: strings.ToLower(name), qtype: binary.BigEndian.Uint16(b[at.at:]), class: binary.BigEndian.Uint16(b[at.at+2:])}
+		if at.at += 4; counts[0] > 0 {
+			m = at
+		}
+		if mdns {
+			key.class &= 0x7fff // the top bit asks for a unicast answer, or flushes caches (RFC 6762 sections 5.4, 10.2)
+		}
+		o, fresh, ok := p.question(doc, key)
+		if !ok {
+			return
+		}
+		if fresh {
+			p.ask(doc, o, &key, opcode)
+		}
+		if object == spi.Root {
+			object = o
+		}
 	}
-	if mdns {
-		key.class &= 0x7fff // the top bit asks for a unicast answer, or flushes caches (RFC 6762 sections 5.4, 10.2)
-	}
-	doc := s.Doc
-	o, fresh, ok := p.question(doc, key)
-	if !ok {
+	if !response || counts[0] > maxDNSQuestions {
 		return
 	}
-	if fresh {
-		name := key.name
-		if strings.Contains(name, "xn--") {
-			if u, err := idna.Punycode.ToUnicode(name); err == nil && u != name {
-				doc.AddStringIn(o, p.puny, name)
-				name = u
-			}
+	p.respond(doc, object, &m, flags, counts[1]+counts[2]+counts[3], mdns)
+}
+
+// ask files a question.
+func (p *dnsParser) ask(doc *spi.Document, o spi.ObjectID, key *dnsKey, opcode uint16) {
+	name := key.name
+	if strings.Contains(name, "xn--") {
+		if u, err := idna.Punycode.ToUnicode(name); err == nil && u != name {
+			doc.AddStringIn(o, p.puny, name)
+			name = u
 		}
-		doc.SetStringIn(o, p.queryHost, name)
-		if name != dnsRoot {
-			doc.AddStringIn(o, p.host, name)
-		}
-		doc.SetStringIn(o, p.opcode, dnsOpcodeName(opcode))
-		doc.SetStringIn(o, p.queryType, dnsTypeName(key.qtype))
-		doc.SetStringIn(o, p.queryClass, dnsClassName(key.class))
 	}
-	if !response {
-		return
+	doc.SetStringIn(o, p.queryHost, name)
+	if name != dnsRoot {
+		doc.AddStringIn(o, p.host, name)
 	}
+	doc.SetStringIn(o, p.opcode, dnsOpcodeName(opcode))
+	doc.SetStringIn(o, p.queryType, dnsTypeName(key.qtype))
+	doc.SetStringIn(o, p.queryClass, dnsClassName(key.class))
+}
+
+// respond files what a response says behind its questions.
+func (p *dnsParser) respond(doc *spi.Document, o spi.ObjectID, m *dnsMessage, flags uint16, records int, mdns bool) {
 	for _, f := range [...]struct {
 		bit  uint16
 		name string
@@ -252,8 +259,8 @@ func (p *dnsParser) message(s *Session, b []byte) {
 		}
 	}
 	status := flags & 15
-	if opcode != dnsUpdate {
-		status = p.records(doc, o, &m, counts[1]+counts[2]+counts[3], status, mdns)
+	if flags>>11&15 != dnsUpdate {
+		status = p.records(doc, o, m, records, status, mdns)
 	}
 	doc.SetStringIn(o, p.status, dnsStatusName(status))
 }

@@ -101,6 +101,24 @@ func TestDNSAddressesByOwner(t *testing.T) {
 	}
 }
 
+// TestDNSQuestions holds that each question of a message is told, as mDNS asks several at once (RFC 6762 section 5.3),
+// and that an answer joins the first.
+func TestDNSQuestions(t *testing.T) {
+	questions := "\x05_http\x04_tcp\x05local\x00\x00\x0c\x80\x01" + "\x04_ipp\xc0\x12\x00\x0c\x00\x01" + "\x03tv1\xc0\x17\x00\x1c\x00\x01"
+	query := "\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00" + questions
+	response := "\x00\x00\x84\x00\x00\x03\x00\x01\x00\x00\x00\x00" + questions + "\xc0\x0c\x00\x0c\x00\x01\x00\x00\x00\x3c\x00\x06\x03web\xc0\x0c"
+	s := newTestSession(New(), UDP, 5353, 5353)
+	s.Datagram(Client, 0, []byte(query))
+	wantStrings(t, s, "dns.queryHost", "_http._tcp.local", "_ipp._tcp.local", "tv1.local")
+	wantStrings(t, s, "dns.qt", "PTR", "PTR", "AAAA")
+	wantStrings(t, s, "dns.qc", "IN", "IN", "IN")
+	s.Datagram(Server, 0, []byte(response))
+	wantStrings(t, s, "dns.queryHost", "_http._tcp.local", "_ipp._tcp.local", "tv1.local")
+	wantStrings(t, s, "dns.status", "NOERROR")
+	wantStrings(t, s, "dns.answers.data", "web._http._tcp.local")
+	wantStrings(t, s, "protocol", "mdns")
+}
+
 func TestDNSPointerLoop(t *testing.T) {
 	b := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}
 	if got := dnsSession(t, New(), UDP, b); got != "{}" {

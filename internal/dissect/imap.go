@@ -139,7 +139,7 @@ func (p *imap) literal(s *Session, d *imapDir, b []byte) int {
 			return 0 // it is short: it comes again whole
 		}
 		if d.use == imapUser {
-			s.AddUser(b)
+			s.addOwnUser(b)
 		} else {
 			p.partHeaders(s, b)
 		}
@@ -178,7 +178,7 @@ func (p *imap) command(s *Session, d *imapDir, line []byte, goesOn, opens bool) 
 		if size, _ := imapLiteral(line); opens && size <= imapMaxUser && bytes.HasPrefix(bytes.TrimSpace(arg), []byte("{")) {
 			d.use = imapUser
 		}
-		s.AddUser(imapString(arg))
+		s.addOwnUser(imapString(arg))
 	case bytes.EqualFold(verb, []byte("SELECT")), bytes.EqualFold(verb, []byte("EXAMINE")):
 		if name := imapString(arg); len(name) > 0 {
 			s.Doc.AddBytes(p.folder, name)

@@ -78,6 +78,6 @@ func (p *pana) eap(s *Session, b []byte) {
 	name := b[head:min(len(b), max(head, int(binary.BigEndian.Uint16(b[2:]))))]
 	if len(name) > 0 {
 		s.Doc.AddBytes(p.user, name)
-		s.AddUser(name)
+		s.addOwnUser(name)
 	}
 }

@@ -24,6 +24,7 @@ func TestReference(t *testing.T) {
 		{"what the server runs", TCP, 445, "", smb1Message(0x73, 0x80, false, strings.Repeat("\x00", 6), "Unix\x00Samba\x00"), "smb.os", []string{"Unix"}, nil},
 		{"RPC over HTTP", TCP, 80, "RPC_IN_DATA /rpc/rpcproxy.dll?x:6001 HTTP/1.1\r\nHost: mail\r\n\r\n", "", "http.method", []string{"RPC_IN_DATA"}, nil},
 		{"parameters of SIP addresses", UDP, 5060, "OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:c@d>;tag=1\r\n\r\n", "", "sip.from", []string{"<sip:c@d>"}, []string{"<sip:c@d>;tag=1"}},
+		{"accounts of SMB 1", TCP, 445, smb1Message(0x73, 0, false, strings.Repeat("\x00", 26), "me\x00WG\x00Unix\x00Samba\x00"), "", "user", []string{"me"}, nil},
 		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
 	} {
 		for _, reference := range []bool{false, true} {
@@ -44,6 +45,23 @@ func TestReference(t *testing.T) {
 			if got := stringsOf(s, c.path); strings.Join(got, "|") != strings.Join(want, "|") {
 				t.Errorf("%s, reference %v: %s: got %q, want %q", c.name, reference, c.path, got, want)
 			}
+		}
+	}
+}
+
+// TestIMAPUser holds that the user of a mailbox is told, and not to who wants the reference's fields.
+func TestIMAPUser(t *testing.T) {
+	for _, login := range []string{"a LOGIN me x\r\n", "a LOGIN \"me\" x\r\n", "a LOGIN {2}\r\nme x\r\n"} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(allProtocols(), TCP, 40000, 143)
+			s.Reference = reference
+			s.Stream(Server, []byte("* OK IMAP4rev1\r\n"))
+			s.Stream(Client, []byte(login))
+			want := []string{"me"}
+			if reference {
+				want = nil
+			}
+			wantStrings(t, s, "user", want...)
 		}
 	}
 }

@@ -120,6 +120,13 @@ func (s *Session) AddUser(name []byte) {
 	}
 }
 
+// addOwnUser is AddUser for a name that has a field of its own, or for a mailbox's: the reference does not gather these.
+func (s *Session) addOwnUser(name []byte) {
+	if !s.Reference {
+		s.AddUser(name)
+	}
+}
+
 // Handover hands the rest of the session to another protocol. Call it in Parse,
 // and return Done: bytes of both directions that the parser did not consume, and
 // all that follow, go to the protocol named, or are classified afresh as the

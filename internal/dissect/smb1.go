@@ -89,7 +89,7 @@ func (p *smb) smb1Session(s *Session, answer bool, words []byte, texts *smb1Text
 		texts.skip(int(binary.LittleEndian.Uint16(words[14:])) + int(binary.LittleEndian.Uint16(words[16:])))
 		user := texts.next()
 		smbAdd(s, p.f.user, user)
-		s.AddUser([]byte(user))
+		s.addOwnUser([]byte(user))
 		smbAdd(s, p.f.domain, texts.next())
 		p.smb1System(s, texts)
 		return
