@@ -95,6 +95,111 @@ func TestHTTPFile(t *testing.T) {
 	}
 }
 
+// TestHTTP2Files holds that HTTP/2 has the files that HTTP/1 has.
+func TestHTTP2Files(t *testing.T) {
+	const program, typ = "MZ\x90 program", "application/vnd.microsoft.portable-executable"
+	form := "--b1\r\nContent-Disposition: form-data; name=\"t\"\r\n\r\nhello\r\n--b1\r\nContent-Disposition: form-data; name=\"f\"; filename=\"up.exe\"\r\n\r\n" + program + "\r\n--b1--\r\n"
+	get := func(c *h2, stream uint32, path string) {
+		c.frame(http2Headers, http2EndHeaders|http2EndStream, stream, c.block(":method", "GET", ":scheme", "https", ":path", path, ":authority", "a"))
+	}
+	answer := func(s *h2, stream uint32, body string, pairs ...string) {
+		s.frame(http2Headers, http2EndHeaders, stream, s.block(pairs...))
+		s.frame(http2Data, 0, stream, []byte(body[:3]))
+		s.frame(http2Data, http2EndStream, stream, []byte(body[3:]))
+	}
+	for name, tt := range map[string]struct {
+		talk func(c, s *h2)
+		want []string
+	}{
+		"by URL": {func(c, s *h2) {
+			get(c, 1, "/dl/tool%20x.exe?v=/1")
+			answer(s, 1, program, ":status", "200")
+		}, []string{wholeFile("http", "tool x.exe", typ, program)}},
+		"by Content-Disposition": {func(c, s *h2) {
+			get(c, 1, "/x")
+			answer(s, 1, "%PDF-1.4 x", ":status", "200", "content-disposition", `attachment; filename="a b.pdf"`)
+		}, []string{wholeFile("http", "a b.pdf", "application/pdf", "%PDF-1.4 x")}},
+		"compressed": {func(c, s *h2) {
+			get(c, 1, "/x")
+			answer(s, 1, gzipped(t, "hello"), ":status", "200", "content-encoding", "gzip", "content-disposition", "attachment; filename=a")
+		}, []string{wholeFile("http", "a", "text/plain", "hello")}},
+		"streams at once": {func(c, s *h2) {
+			get(c, 1, "/one.exe")
+			get(c, 3, "/two.exe")
+			s.frame(http2Headers, http2EndHeaders, 3, s.block(":status", "200"))
+			s.frame(http2Headers, http2EndHeaders, 1, s.block(":status", "200"))
+			for i := range program {
+				for stream := range uint32(2) {
+					flags := byte(0)
+					if i == len(program)-1 {
+						flags = http2EndStream
+					}
+					s.frame(http2Data, flags, 2*stream+1, []byte(program[i:i+1]))
+				}
+			}
+		}, []string{wholeFile("http", "one.exe", typ, program), wholeFile("http", "two.exe", typ, program)}},
+		"a range": {func(c, s *h2) {
+			get(c, 1, "/a.exe")
+			answer(s, 1, program, ":status", "206", "content-range", "bytes 100-110/500")
+		}, []string{"http a.exe 11 " + typ + " - -"}},
+		"an end by trailers": {func(c, s *h2) {
+			get(c, 1, "/a.exe")
+			s.frame(http2Headers, http2EndHeaders, 1, s.block(":status", "200"))
+			s.frame(http2Data, 0, 1, []byte(program))
+			s.frame(http2Headers, http2EndHeaders|http2EndStream, 1, s.block("x-checksum", "1"))
+		}, []string{wholeFile("http", "a.exe", typ, program)}},
+		"a reset": {func(c, s *h2) {
+			get(c, 1, "/a.exe")
+			s.frame(http2Headers, http2EndHeaders, 1, s.block(":status", "200"))
+			s.frame(http2Data, 0, 1, []byte(program))
+			s.frame(http2Reset, 0, 1, []byte{0, 0, 0, 8})
+		}, []string{"http a.exe 11 " + typ + " - -"}},
+		"a push": {func(c, s *h2) {
+			get(c, 1, "/index.html")
+			s.frame(http2Headers, http2EndHeaders, 1, s.block(":status", "200"))
+			s.frame(http2Push, http2EndHeaders, 1, append([]byte{0, 0, 0, 2}, s.block(":method", "GET", ":path", "/pushed.exe", ":authority", "a", ":scheme", "https")...))
+			s.frame(http2Data, http2EndStream, 1, []byte("<html><body>"))
+			answer(s, 2, program, ":status", "200")
+		}, []string{wholeFile("http", "pushed.exe", typ, program)}},
+		"a form": {func(c, s *h2) {
+			c.frame(http2Headers, http2EndHeaders, 1, c.block(":method", "POST", ":path", "/up", "content-type", "multipart/form-data; boundary=b1"))
+			c.frame(http2Data, http2EndStream, 1, []byte(form))
+			answer(s, 1, program, ":status", "200")
+		}, []string{wholeFile("http", "up.exe", typ, program)}},
+		"not found": {func(c, s *h2) {
+			get(c, 1, "/a.exe")
+			answer(s, 1, program, ":status", "404")
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s := newH2(), newH2()
+			c.out.WriteString(http2Preface)
+			tt.talk(c, s)
+			for _, n := range []int{1 << 20, 7, 1} {
+				s := httpSession(n, c.out.String(), s.out.String())
+				s.End(false)
+				if s.Buffered() != 0 {
+					t.Errorf("%d bytes are held behind the last body", s.Buffered())
+				}
+				s.End(true)
+				wantFiles(t, s, tt.want...)
+				wantStrings(t, s, "tags")
+			}
+		})
+	}
+	// The request before an upgrade is stream 1's.
+	s := newH2()
+	answer(s, 1, program, ":status", "200")
+	up := httpSession(5, "GET /dl/a.exe HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"+s.out.String())
+	up.End(true)
+	wantFiles(t, up, wholeFile("http", "a.exe", typ, program))
+	// A part of an upload that is resumed.
+	up = httpSession(5, "PUT /a HTTP/1.1\r\nContent-Range: bytes 100-110/500\r\nContent-Disposition: attachment; filename=a\r\nContent-Length: 11\r\n\r\n"+program)
+	up.End(true)
+	wantFiles(t, up, "http a 11 "+typ+" - -")
+}
+
 func FuzzHTTPForm(f *testing.F) {
 	f.Add([]byte("--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhello\r\n--b--\r\n"), uint8(7))
 	set := New()

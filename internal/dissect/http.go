@@ -43,6 +43,7 @@ const (
 	useUpgrade
 	useAuthenticate
 	useDisposition
+	useRange
 	useType
 )
 
@@ -124,7 +125,7 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 	for _, m := range counted {
 		p.methods[m] = r.Declare(spi.Field{Path: "http.method-" + m, Type: spi.Integer, Exprs: []string{"http.method." + m}, Name: m + " requests", Help: "number of " + m + " requests"})
 	}
-	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade, "content-disposition": useDisposition}
+	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade, "content-disposition": useDisposition, "content-range": useRange}
 	for dir, own := range [2]map[string]headerUse{
 		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie, "content-type": useType},
 		{"location": useLocation, "www-authenticate": useAuthenticate, "proxy-authenticate": useAuthenticate},

@@ -2,7 +2,10 @@ package dissect
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -15,12 +18,15 @@ const (
 	http2MaxBlock   = 256 << 10 // header block with its continuations; browsers and servers take 8 to 256 KiB
 	http2MaxTable   = 64 << 10  // dynamic table of a decoder
 	http2MaxStreams = 64        // streams of a direction whose bodies are hashed at a time
+	http2MaxAsked   = 256       // streams without a response that are known; servers allow 100 to 250
+	http2MaxPath    = 128       // bytes that are kept of what they ask for
 )
 
 // The frame types that matter here (RFC 9113 section 6), and flags.
 const (
 	http2Data         = 0
 	http2Headers      = 1
+	http2Reset        = 3
 	http2Settings     = 4
 	http2Push         = 5
 	http2Continuation = 9
@@ -41,9 +47,10 @@ const (
 // preface or after an upgrade. Its requests and responses fill HTTP's fields.
 type http2 struct {
 	Base
-	p    *httpProtocol
-	grpc *grpc
-	dirs [2]http2Dir
+	p     *httpProtocol
+	grpc  *grpc
+	dirs  [2]http2Dir
+	asked map[uint32]string // last parts of the paths of GET requests without a response
 }
 
 // http2Dir is the state of one direction.
@@ -54,30 +61,52 @@ type http2Dir struct {
 	stream  uint32 // of the block, or of the DATA frame at hand
 	end     bool   // the block's frame ends its stream
 	inBlock bool
-	data    int // bytes left of a DATA frame
-	padding int // bytes left to skip
+	promise uint32 // stream that the block promises, 0: it is its own stream's
+	data    int    // bytes left of a DATA frame
+	padding int    // bytes left to skip
 	finish  bool
-	bodies  map[uint32]*http2Body
+	bodies  map[uint32]*httpBody
 	message http2Message
-}
-
-type http2Body struct {
-	httpBody
-	request  bool
-	encoding httpEncoding
 }
 
 // http2Message is the message whose headers are being read.
 type http2Message struct {
 	method, path, authority string
 	status                  int
-	encoding                httpEncoding
+	content                 httpContent
 	grpc                    bool
 }
 
 func newHTTP2(r *spi.Registry) Protocol {
 	p, g := declareHTTP(r), declareGRPC(r)
-	return Protocol{Name: "http2", New: func(*Session) Parser { return &http2{p: p, grpc: g} }}
+	return Protocol{Name: "http2", New: func(s *Session) Parser {
+		h := &http2{p: p, grpc: g}
+		for i := range s.parsers { // the request that asked for the upgrade is stream 1's (RFC 7540 section 3.2)
+			if before, ok := s.parsers[i].parser.(*http); ok && before.request.method == "GET" {
+				h.ask(s, 1, string(before.request.target))
+			}
+		}
+		return h
+	}}
+}
+
+// ask keeps the path that a stream asks for.
+func (h *http2) ask(s *Session, stream uint32, path string) {
+	if h.asked == nil {
+		h.asked = make(map[uint32]string)
+	}
+	path, _, _ = strings.Cut(path, "?")
+	path = path[strings.LastIndexByte(path, '/')+1:]
+	if len(path) <= http2MaxPath && len(h.asked) < http2MaxAsked {
+		h.asked[stream] = "/" + path
+	}
+}
+
+// answer returns the path that a stream asked for, and forgets it.
+func (h *http2) answer(stream uint32) string {
+	path := h.asked[stream]
+	delete(h.asked, stream)
+	return path
 }
 
 // Parse implements Parser.
@@ -100,7 +129,7 @@ func (h *http2) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		if d.data > 0 {
 			m := min(d.data, len(b)-n)
 			if body := d.bodies[d.stream]; body != nil {
-				body.write(s, b[n:n+m], body.encoding)
+				body.write(s, b[n:n+m])
 			}
 			d.data -= m
 			n += m
@@ -175,6 +204,12 @@ func (h *http2) frame(s *Session, dir Dir, b []byte) (int, bool) {
 		}
 		return http2FrameHeader + size, h.headers(s, dir, typ, flags, stream, payload)
 	}
+	if typ == http2Reset { // either side ends the stream in both directions
+		h.answer(stream)
+		for i := range h.dirs {
+			h.endBody(s, &h.dirs[i], stream, false)
+		}
+	}
 	d.padding = size // all others are skipped
 	return http2FrameHeader, true
 }
@@ -217,9 +252,13 @@ func (h *http2) headers(s *Session, dir Dir, typ, flags byte, stream uint32, b [
 			b = b[1 : len(b)-int(b[0])]
 		}
 		skip := 0
+		d.promise = 0
 		switch {
 		case typ == http2Push:
-			skip = 4 // the promised stream
+			if len(b) >= 4 {
+				d.promise = binary.BigEndian.Uint32(b) &^ (1 << 31)
+			}
+			skip = 4
 		case flags&http2Priority != 0:
 			skip = 5
 		}
@@ -272,18 +311,46 @@ func (h *http2) message(s *Session, dir Dir) bool {
 			h.grpc.call(s, m.path)
 		}
 	}
-	if m.method == "" && m.status == 0 || m.status/100 == 1 {
-		return true // trailers, or an interim response
-	}
-	if !d.end && len(d.bodies) < http2MaxStreams {
-		if d.bodies == nil {
-			d.bodies = make(map[uint32]*http2Body)
-		}
-		body := &http2Body{request: m.status == 0, encoding: m.encoding}
-		body.begin(s)
-		d.bodies[d.stream] = body
-	}
+	h.beginBody(s, d)
 	return true
+}
+
+// beginBody goes on with the body of the message whose head was read.
+func (h *http2) beginBody(s *Session, d *http2Dir) {
+	m := &d.message
+	switch {
+	case d.promise != 0: // what the server will answer though nobody asked (RFC 9113 section 8.4)
+		if m.method == "GET" {
+			h.ask(s, d.promise, m.path)
+		}
+		return
+	case m.method == "" && m.status == 0: // trailers
+		if d.end {
+			h.endBody(s, d, d.stream, true)
+		}
+		return
+	case m.status/100 == 1: // an interim response
+		return
+	case m.method == "GET":
+		h.ask(s, d.stream, m.path)
+	}
+	m.content.request = m.status == 0
+	if !m.content.request {
+		if path := h.answer(d.stream); m.status/100 == 2 {
+			m.content.path = path
+		}
+		m.content.partial = m.content.partial || m.status == 206
+	}
+	h.endBody(s, d, d.stream, false)
+	if d.end || len(d.bodies) >= http2MaxStreams || !s.Hold(fileHashBytes) {
+		return
+	}
+	if d.bodies == nil {
+		d.bodies = make(map[uint32]*httpBody)
+	}
+	body := new(httpBody)
+	body.begin(s, h.p, m.content)
+	d.bodies[d.stream] = body
 }
 
 // field notes a header field.
@@ -314,11 +381,10 @@ func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
 	if s.Reference {
 		value = value[:min(len(value), referenceMax)]
 	}
-	switch h.p.noteHeader(s, dir, []byte(f.Name), value) {
-	case useHost:
+	use := h.p.noteHeader(s, dir, []byte(f.Name), value)
+	m.content.header(use, []byte(f.Value))
+	if use == useHost {
 		m.authority = f.Value
-	case useEncoding:
-		m.encoding = encodingOf(value)
 	}
 	if f.Name == "content-type" && isGRPC(f.Value) {
 		m.grpc = true
@@ -328,7 +394,8 @@ func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
 
 func (h *http2) endBody(s *Session, d *http2Dir, stream uint32, complete bool) {
 	if body := d.bodies[stream]; body != nil {
-		body.end(s, h.p, body.request, body.encoding, complete)
+		body.end(s, h.p, complete)
+		s.Hold(-fileHashBytes)
 		delete(d.bodies, stream)
 	}
 }
@@ -340,7 +407,7 @@ func (h *http2) End(s *Session, final bool) {
 	}
 	for dir := range h.dirs {
 		d := &h.dirs[dir]
-		for stream := range d.bodies {
+		for _, stream := range slices.Sorted(maps.Keys(d.bodies)) {
 			h.endBody(s, d, stream, false)
 		}
 	}

@@ -36,23 +36,50 @@ func encodingOf(value []byte) httpEncoding {
 	return encodingNone
 }
 
+// httpContent is what a message's head says of its body.
+type httpContent struct {
+	name     string // of the file that it is, by Content-Disposition
+	path     string // in the URL that it was asked for by
+	parts    string // Content-Type of a request with several parts
+	encoding httpEncoding
+	partial  bool // a range of what it is of
+	request  bool
+}
+
+// header takes what a header that is good for use says of the body.
+func (c *httpContent) header(use headerUse, value []byte) {
+	switch use {
+	case useEncoding:
+		c.encoding = encodingOf(value)
+	case useRange:
+		c.partial = true
+	case useType:
+		if hasPrefixFold(value, "multipart/") {
+			c.parts = string(value)
+		}
+	case useDisposition:
+		c.name = dispositionName(string(value))
+	}
+}
+
 // httpBody hashes a body as it streams by; it serves one body after the other.
 type httpBody struct {
-	fileHash              // its head is for the kind of body and the request's text
-	encoded  []byte       // all bytes of a compressed body, while they are few
-	name     string       // of the file that it is, by Content-Disposition
-	path     string       // in the URL that it was asked for by
-	partial  bool         // a range of it
-	form     *mailMessage // whose parts may be files
-	rest     []byte       // of the form: a line that has not ended
-	active   bool
+	fileHash                 // its head is for the kind of body and the request's text
+	httpContent              // of its message
+	encoded     []byte       // all bytes of a compressed body, while they are few
+	form        *mailMessage // whose parts may be files
+	rest        []byte       // of the form: a line that has not ended
+	active      bool
 }
 
 // begin makes b ready for the next body.
-func (b *httpBody) begin(s *Session) {
+func (b *httpBody) begin(s *Session, p *httpProtocol, content httpContent) {
 	b.release(s)
 	b.reset()
-	b.name, b.path, b.partial, b.active = "", "", false, true
+	b.httpContent, b.active = content, true
+	if content.request {
+		b.beginForm(s, p, content.parts)
+	}
 }
 
 // beginForm makes ready for a body of several parts (RFC 7578), by its Content-Type.
@@ -86,11 +113,11 @@ func (b *httpBody) release(s *Session) {
 }
 
 // write takes the next bytes of the body.
-func (b *httpBody) write(s *Session, p []byte, encoding httpEncoding) {
+func (b *httpBody) write(s *Session, p []byte) {
 	if !b.active || len(p) == 0 {
 		return
 	}
-	if encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded && s.Hold(len(p)) {
+	if b.encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded && s.Hold(len(p)) {
 		b.encoded = append(b.encoded, p...)
 	}
 	b.fileHash.write(p, httpRequestBody)
@@ -111,7 +138,7 @@ func (b *httpBody) write(s *Session, p []byte, encoding httpEncoding) {
 }
 
 // end notes the body. complete says that its end was seen.
-func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpEncoding, complete bool) {
+func (b *httpBody) end(s *Session, p *httpProtocol, complete bool) {
 	defer b.release(s)
 	active := b.active
 	b.active = false
@@ -126,10 +153,10 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	if m != "" {
 		s.Doc.AddString(p.bodyMagic, m)
 	}
-	if request {
+	if b.request {
 		s.Doc.AddBytes(p.requestBody, b.head)
 	}
-	if b.isFile(m) && encoding == encodingNone {
+	if b.isFile(m) && b.encoding == encodingNone {
 		p.files.add(s, "http", b.fileName(), &b.fileHash, complete && !b.partial)
 	}
 	if b.lost || !complete {
@@ -137,17 +164,17 @@ func (b *httpBody) end(s *Session, p *httpProtocol, request bool, encoding httpE
 	}
 	s.Doc.AddString(p.md5, hexSum(b.md5))
 	s.Doc.AddString(p.sha256, hexSum(b.sha256))
-	if encoding != encodingNone && b.n == int64(len(b.encoded)) {
-		b.decode(s, p, encoding)
+	if b.encoding != encodingNone && b.n == int64(len(b.encoded)) {
+		b.decode(s, p)
 	}
 }
 
 // decode notes the body with its content coding undone. A body that is not what
 // its header says, or expands too far, is left at its transferred form.
-func (b *httpBody) decode(s *Session, p *httpProtocol, encoding httpEncoding) {
+func (b *httpBody) decode(s *Session, p *httpProtocol) {
 	var r io.Reader
 	var err error
-	switch encoding {
+	switch b.encoding {
 	case encodingGzip:
 		r, err = gzip.NewReader(bytes.NewReader(b.encoded))
 	case encodingDeflate:

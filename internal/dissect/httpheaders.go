@@ -99,7 +99,9 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 	if d.status != 0 {
 		side = Server
 	}
-	switch h.p.noteHeader(s, side, name, value) {
+	use := h.p.noteHeader(s, side, name, value)
+	d.content.header(use, value)
+	switch use {
 	case useHost:
 		h.request.host = append(h.request.host[:0], value...)
 		h.request.hasHost = true
@@ -109,14 +111,6 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 		}
 	case useTransfer:
 		d.chunked = hasSuffixFold(value, "chunked")
-	case useEncoding:
-		d.encoding = encodingOf(value)
-	case useType:
-		if hasPrefixFold(value, "multipart/") {
-			d.form = string(value)
-		}
-	case useDisposition:
-		d.name = dispositionName(string(value))
 	case useUpgrade:
 		d.upgrade = bytes.EqualFold(value, []byte("websocket"))
 	}
@@ -232,14 +226,12 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 	case d.length == 0 && !d.chunked:
 		d.reset()
 	case d.chunked:
-		d.state, d.path = httpChunkSize, h.asked(d)
-		d.body.begin(s)
+		h.beginBody(s, d, httpChunkSize)
 	case d.length > 0:
-		d.state, d.remaining, d.path = httpBodyLength, d.length, h.asked(d)
-		d.body.begin(s)
+		d.remaining = d.length
+		h.beginBody(s, d, httpBodyLength)
 	default:
-		d.state, d.path = httpBodyClose, h.asked(d)
-		d.body.begin(s)
+		h.beginBody(s, d, httpBodyClose)
 	}
 	return false
 }
@@ -276,13 +268,10 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	h.upgrade = h.upgrade || d.upgrade
 	switch {
 	case d.chunked:
-		d.state = httpChunkSize
-		d.body.begin(s)
-		d.body.beginForm(s, h.p, d.form)
+		h.beginBody(s, d, httpChunkSize)
 	case d.length > 0:
-		d.state, d.remaining = httpBodyLength, d.length
-		d.body.begin(s)
-		d.body.beginForm(s, h.p, d.form)
+		d.remaining = d.length
+		h.beginBody(s, d, httpBodyLength)
 	default:
 		d.reset()
 	}

@@ -58,12 +58,9 @@ type httpDir struct {
 	headers   int // of the message at hand
 	length    int64
 	chunked   bool
-	encoding  httpEncoding
 	upgrade   bool // this message has Upgrade: websocket
 	status    int
-	name      string // of the file that the body is
-	form      string // Content-Type of a body of several parts
-	path      string // that the body was asked for by, where that is known
+	content   httpContent
 	body      httpBody
 }
 
@@ -77,7 +74,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return len(b), DirDone
 		case httpBodyLength, httpChunkData:
 			m := int(min(d.remaining, int64(len(b)-n)))
-			d.body.write(s, b[n:n+m], d.encoding)
+			d.body.write(s, b[n:n+m])
 			n += m
 			d.remaining -= int64(m)
 			if d.remaining == 0 {
@@ -89,7 +86,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			}
 			continue
 		case httpBodyClose:
-			d.body.write(s, b[n:], d.encoding)
+			d.body.write(s, b[n:])
 			return len(b), More
 		}
 		// All else is lines.
@@ -222,9 +219,19 @@ func (h *http) End(s *Session, final bool) {
 // bodyEnd notes a body and makes the direction ready for the next message.
 func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
 	d := &h.dirs[dir]
-	d.body.name, d.body.path, d.body.partial = d.name, d.path, d.status == 206
-	d.body.end(s, h.p, d.status == 0, d.encoding, complete)
+	d.body.end(s, h.p, complete)
 	d.reset()
+}
+
+// beginBody goes on with a body.
+func (h *http) beginBody(s *Session, d *httpDir, state httpState) {
+	d.state = state
+	d.content.request = d.status == 0
+	if d.status != 0 {
+		d.content.path = h.asked(d)
+		d.content.partial = d.content.partial || d.status == 206
+	}
+	d.body.begin(s, h.p, d.content)
 }
 
 // reset makes the direction ready for the next message.
