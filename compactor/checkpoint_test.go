@@ -11,6 +11,15 @@ import (
 	"wirelake/internal/objstore"
 )
 
+func fileStore(t testing.TB) objstore.Store {
+	t.Helper()
+	s, err := objstore.Open(t.Context(), "file://"+t.TempDir(), objstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func exampleCheckpoint() *checkpoint {
 	return &checkpoint{
 		Version: 1, Epoch: 3, Sensor: "edge", Lane: "eth0-0",

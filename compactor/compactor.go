@@ -14,6 +14,7 @@ import (
 
 	"wirelake/internal/dissect"
 	"wirelake/internal/elastic"
+	"wirelake/internal/lease"
 	"wirelake/internal/objstore"
 	"wirelake/internal/session"
 	"wirelake/internal/sessionfile"
@@ -35,6 +36,9 @@ type Parts struct {
 	Metrics prometheus.Registerer
 }
 
+// leaseKey is the one lease of a store: it says which process compacts it.
+const leaseKey = "state/compactor/lease.json"
+
 // Compactor writes the sessions of a store's chunks.
 type Compactor struct {
 	cfg     Config
@@ -44,8 +48,8 @@ type Compactor struct {
 	geo     session.Lookup
 	rules   Tagger // nil without rules
 	schema  *sessionfile.Schema
-	index   *indexer // nil without Elasticsearch
-	lease   *lease
+	index   *indexer     // nil without Elasticsearch
+	lease   *lease.Lease // to write sessions and checkpoints
 	log     *slog.Logger
 	metrics metrics
 	lanes   map[string]*lane // by prefix
@@ -84,21 +88,22 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 // can be done: the lease is lost, or, with once, a lane failed. Otherwise a lane
 // that fails is tried again, from its checkpoint.
 func (c *Compactor) Run(ctx context.Context, once bool) (err error) {
-	if c.lease, err = acquireLease(ctx, c.store, c.cfg.LeaseTTL, c.log); err != nil {
+	c.lease = lease.New(lease.Config{Store: c.store, Key: leaseKey, TTL: c.cfg.LeaseTTL, Self: lease.ThisProcess(), Fenced: true, Log: c.log})
+	if err := c.lease.Acquire(ctx, true); err != nil {
 		return err
 	}
-	c.log.InfoContext(ctx, "compacting", "store", c.store.URL(), "epoch", c.lease.epoch())
+	c.log.InfoContext(ctx, "compacting", "store", c.store.URL(), "epoch", c.lease.Epoch())
 	defer func() {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, c.lease.release(release))
+		err = errors.Join(err, c.lease.Release(release))
 	}()
 
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var background errgroup.Group
 	background.Go(func() error {
-		err := c.lease.keep(work)
+		err := c.lease.Keep(work, false)
 		if err != nil {
 			stop(err)
 		}

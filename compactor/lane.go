@@ -327,7 +327,7 @@ func (l *lane) commit(ctx context.Context) error {
 	}
 	began := time.Now()
 	b := l.batch
-	keys, size, err := b.put(ctx, l.c.store, l.c.lease.check)
+	keys, size, err := b.put(ctx, l.c.store, l.c.lease.Check)
 	if err != nil {
 		return err
 	}
@@ -335,11 +335,11 @@ func (l *lane) commit(ctx context.Context) error {
 	if l.c.index != nil {
 		l.cp.Unindexed = append(l.cp.Unindexed, keys...)
 	}
-	l.cp.Epoch = l.c.lease.epoch()
+	l.cp.Epoch = l.c.lease.Epoch()
 	if l.cp.Open, err = l.openFlows(); err != nil {
 		return err
 	}
-	if err := l.c.lease.check(); err != nil {
+	if err := l.c.lease.Check(); err != nil {
 		return err
 	}
 	if err := l.cp.save(ctx, l.c.store); err != nil {
@@ -441,7 +441,7 @@ func (l *lane) forgetIndexed(ctx context.Context) error {
 	if l.batch != nil || !l.takeIndexed() {
 		return nil
 	}
-	if err := l.c.lease.check(); err != nil {
+	if err := l.c.lease.Check(); err != nil {
 		return err
 	}
 	return l.cp.save(ctx, l.c.store)

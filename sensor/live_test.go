@@ -309,7 +309,7 @@ func TestTwoSensorsWithOneName(t *testing.T) {
 	sent := make(chan int, 1)
 	err := newSensor(t, store, liveConfig(t), &generator{lane: "gen0-0", to: 10, sent: sent}).Run(t.Context())
 	var held *HeldError
-	if !errors.As(err, &held) || held.Host != host() || !strings.Contains(err.Error(), "sensor s1 runs already, on host "+host()) {
+	if !errors.As(err, &held) || held.Holder.Host != host() || !strings.Contains(err.Error(), "sensor s1 runs already, on host "+host()) {
 		t.Errorf("the second sensor: %v", err)
 	}
 	if took := time.Since(begun); took > minLeaseTTL {

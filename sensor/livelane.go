@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wirelake/internal/chunk"
+	"wirelake/internal/lease"
 	"wirelake/sensor/spool"
 )
 
@@ -152,7 +153,7 @@ func (l *liveLane) uploadAll(ctx context.Context) {
 			}
 			return
 		}
-		err := l.s.owner.check()
+		err := l.s.owner.Check()
 		if err == nil {
 			if err = l.s.uploading.Acquire(ctx, 1); err == nil {
 				err = l.upload(ctx, c)
@@ -170,7 +171,7 @@ func (l *liveLane) uploadAll(ctx context.Context) {
 		}
 		l.s.counts.failures.Add(1)
 		l.s.counts.failingSince.CompareAndSwap(0, time.Now().UnixNano())
-		if failures == 0 || !errors.Is(err, errNotOwner) {
+		if failures == 0 || !errors.Is(err, lease.ErrLost) {
 			l.log.WarnContext(ctx, "chunk not uploaded; it is tried again", "file", c.Path, "error", err)
 		}
 		l.s.trouble.note(err)

@@ -69,7 +69,7 @@ func (s *Sensor) writeStatus(ctx context.Context, stopped bool) {
 	s.addRates(&st)
 	st.Stopped = stopped
 	// A sensor whose name is another's must not write over what that one says.
-	if s.owner.check() != nil && !stopped {
+	if s.owner.Check() != nil && !stopped {
 		return
 	}
 	attempt, cancel := context.WithTimeout(ctx, sensorstatus.Interval)
@@ -96,13 +96,13 @@ func (s *Sensor) writeStatus(ctx context.Context, stopped bool) {
 
 // sayStopped writes the last status, and gives the name free.
 func (s *Sensor) sayStopped(ctx context.Context) error {
-	if s.owner.check() != nil {
+	if s.owner.Check() != nil {
 		return nil // the store is away, or the name another's: the lease runs out
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateTimeout)
 	defer cancel()
 	s.writeStatus(ctx, true)
-	if err := s.owner.release(ctx); err != nil {
+	if err := s.owner.Release(ctx); err != nil {
 		s.log.WarnContext(ctx, "sensor name not released: its lease runs out", "error", err)
 	}
 	return nil

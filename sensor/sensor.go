@@ -15,7 +15,9 @@ import (
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/dissect"
+	"wirelake/internal/lease"
 	"wirelake/internal/objstore"
+	"wirelake/internal/sensorstatus"
 	"wirelake/sensor/capture"
 	"wirelake/sensor/spool"
 )
@@ -32,7 +34,7 @@ type Sensor struct {
 	rules   atomic.Pointer[cutRules]
 
 	spool    *spool.Spool
-	owner    *owner
+	owner    *lease.Lease // on the sensor's name
 	throttle *throttle
 	pool     chunk.Pool
 	started  time.Time
@@ -137,7 +139,7 @@ func (s *Sensor) Run(ctx context.Context) (err error) {
 	s.work = work
 	var background sync.WaitGroup
 	side, endSide := context.WithCancel(work)
-	background.Go(func() { s.owner.keep(side) })
+	background.Go(func() { _ = s.owner.Keep(side, true) }) // ends with side alone
 	background.Go(func() { s.tellStatus(side) })
 	defer func() {
 		endSide()
@@ -173,15 +175,15 @@ func (s *Sensor) takeName(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, s.cfg.LeaseTTL+stateTimeout)
 	defer cancel()
 	first, cancelFirst := context.WithTimeout(ctx, stateTimeout)
-	_, err := s.store.Head(first, "state/sensors/"+s.cfg.Name+".lease") // does the store answer at all?
+	_, err := s.store.Head(first, sensorstatus.LeaseKey(s.cfg.Name)) // does the store answer at all?
 	cancelFirst()
 	if err == nil || errors.Is(err, objstore.ErrNotFound) {
-		err = s.owner.acquire(limit)
+		err = s.owner.Acquire(limit, false)
 	}
-	var held *HeldError
+	var held *lease.HeldError
 	switch {
 	case errors.As(err, &held):
-		return fmt.Errorf("sensor: %w", err)
+		return fmt.Errorf("sensor: %w", &HeldError{s.cfg.Name, held.Record})
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
