@@ -10,6 +10,7 @@ import (
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/packet"
+	"wirelake/sensor/capture"
 	"wirelake/sensor/spool"
 )
 
@@ -18,7 +19,7 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 	r, file, err := g.Open(l.damaged)
 	switch {
 	case errors.Is(err, io.EOF): // it was made and nothing written
-		return g.Finish(nil, spool.Losses{}, spool.Losses{})
+		return g.Finish(nil, spool.Losses{}, spool.Losses{}, capture.Position{})
 	case errors.Is(err, spool.ErrCorrupt), errors.Is(err, spool.ErrVersion):
 		l.log.ErrorContext(ctx, "segment cannot be read; it is set aside", "file", g.Path, "error", err)
 		l.s.trouble.note(err)
@@ -37,9 +38,9 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 		return err
 	}
 	if len(j.sealed) == 0 { // only losses: the next chunk tells of them
-		return g.Finish(nil, spool.Losses{}, r.Losses())
+		return g.Finish(nil, spool.Losses{}, r.Losses(), r.Position())
 	}
-	if err := g.Finish(j.sealed, j.next.Losses, spool.Losses{}); err != nil {
+	if err := g.Finish(j.sealed, j.next.Losses, spool.Losses{}, r.Position()); err != nil {
 		return err
 	}
 	j.count()

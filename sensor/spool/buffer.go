@@ -1,7 +1,7 @@
 package spool
 
 import (
-	"sync/atomic"
+	"sync"
 
 	"wirelake/sensor/capture"
 )
@@ -21,48 +21,44 @@ const buffersPerLane = 8
 // The part that is published never changes any more, so the writer may write it
 // while more is added behind.
 type buffer struct {
-	b         []byte // to its full capacity
-	n         int    // bytes filled; the capturing goroutine's, then the writer's
-	records   uint32 // packets in them
-	published atomic.Uint64
+	b     []byte // to its full capacity
+	iface *capture.Interface
+	end   bool // the segment ends with it
 
-	lost  [3]atomic.Uint64   // what its records of losses say: Losses
-	iface *capture.Interface // of its packets
-	end   bool               // the segment ends with it
+	now extent // what is in it: the capturing goroutine's
 
-	written int    // the writer's: bytes of it that are in the file
-	counted uint32 // and packets
-	told    Losses // and losses
+	mu        sync.Mutex
+	published extent
+
+	written extent // what of it is in the file: the writer's
 }
 
-func (b *buffer) publish() { b.published.Store(uint64(b.records)<<32 | uint64(b.n)) } //nolint:gosec // at most MaxRecordBytes and a header
+// extent is how much of a buffer is meant, and what that is.
+type extent struct {
+	n       int    // bytes
+	packets uint32 // of which there are records
+	lost    Losses // which the records of losses tell
 
-// visible returns the bytes and packets that are published.
-func (b *buffer) visible() (n int, records uint32) {
-	v := b.published.Load()
-	return int(v & 0xffffffff), uint32(v >> 32)
+	settled uint64           // of all packets that the lane was given, those that are in the log with this
+	next    capture.Position // of the packet that comes next
+}
+
+// publish lets the writer have what is in the buffer.
+func (b *buffer) publish() {
+	b.mu.Lock()
+	b.published = b.now
+	b.mu.Unlock()
+}
+
+// visible returns what the writer may write.
+func (b *buffer) visible() extent {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.published
 }
 
 func (b *buffer) reset() {
-	b.n, b.records, b.written, b.counted, b.iface, b.end = 0, 0, 0, 0, nil, false
-	b.told = Losses{}
-	for i := range b.lost {
-		b.lost[i].Store(0)
-	}
-	b.published.Store(0)
-}
-
-// note counts losses of which a record is in the buffer.
-func (b *buffer) note(l Losses) {
-	b.lost[0].Add(l.Kernel)
-	b.lost[1].Add(l.Quota)
-	b.lost[2].Add(l.Disk)
-}
-
-// untold returns the losses noted since the last call.
-func (b *buffer) untold() Losses {
-	all := Losses{Kernel: b.lost[0].Load(), Quota: b.lost[1].Load(), Disk: b.lost[2].Load()}
-	more := all.less(b.told)
-	b.told = all
-	return more
+	b.iface, b.end = nil, false
+	b.now, b.written = extent{}, extent{}
+	b.publish()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+
+	"wirelake/sensor/capture"
 )
 
 // Version is the version of the format that this package writes, and the only one that it reads.
@@ -32,10 +34,15 @@ const (
 	kindPacket = 0
 	kindLosses = 1 // Losses since the one before
 	kindEnd    = 2 // the segment was ended in order; nothing follows
-	kinds      = 3
+	kindPlace  = 3 // capture.Position of the next packet
+	kinds      = 4
 
-	lossesSize = 3 * 8
-	endSize    = 2 * 8
+	lossesSize   = 3 * 8
+	positionSize = 5 * 8
+	endSize      = 2 * 8
+
+	// markSize is the most bytes of what says where the next packet stands.
+	markSize = recordHeaderSize + lossesSize + positionSize
 )
 
 // What a caller may decide on.
@@ -184,21 +191,67 @@ func decodeRecordHeader(b []byte, nonce uint32) (h recordHeader, ok bool) {
 	return h, true
 }
 
-func appendLosses(dst []byte, nonce uint32, timeNanos int64, l Losses) []byte {
-	var b [recordHeaderSize + lossesSize]byte
-	for i, n := range [...]uint64{l.Kernel, l.Quota, l.Disk} {
-		binary.LittleEndian.PutUint64(b[recordHeaderSize+8*i:], n)
+// appendMark appends what stands before a packet that does not simply follow the one
+// before: its position in the ring, where it has one, and the losses before it. Both
+// are one record, so that a crash leaves both or neither.
+func appendMark(dst []byte, nonce uint32, timeNanos int64, l Losses, p capture.Position) []byte {
+	if l.none() && p.Ring == 0 {
+		return dst
 	}
-	putRecord(b[:], nonce, kindLosses, timeNanos, 0)
-	return append(dst, b[:]...)
+	var b [markSize]byte
+	n, kind := recordHeaderSize, kindPlace
+	le := binary.LittleEndian
+	if !l.none() {
+		kind = kindLosses
+		for _, v := range [...]uint64{l.Kernel, l.Quota, l.Disk} {
+			le.PutUint64(b[n:], v)
+			n += 8
+		}
+	}
+	if p.Ring != 0 {
+		for _, v := range [...]uint64{p.Ring, p.Block, p.Packet, p.Passed, p.Drops} {
+			le.PutUint64(b[n:], v)
+			n += 8
+		}
+	}
+	putRecord(b[:n], nonce, kind, timeNanos, 0)
+	return append(dst, b[:n]...)
 }
 
+// decodeLosses decodes the losses that b begins with; a position may follow.
 func decodeLosses(b []byte) (l Losses, ok bool) {
-	if len(b) != lossesSize {
+	if len(b) != lossesSize && len(b) != lossesSize+positionSize {
 		return l, false
 	}
 	le := binary.LittleEndian
 	return Losses{Kernel: le.Uint64(b), Quota: le.Uint64(b[8:]), Disk: le.Uint64(b[16:])}, true
+}
+
+// decodePosition decodes the position that b ends with.
+func decodePosition(b []byte) (p capture.Position, ok bool) {
+	if len(b) != positionSize && len(b) != lossesSize+positionSize {
+		return p, false
+	}
+	b = b[len(b)-positionSize:]
+	le := binary.LittleEndian
+	p = capture.Position{Ring: le.Uint64(b), Block: le.Uint64(b[8:]), Packet: le.Uint64(b[16:]), Passed: le.Uint64(b[24:]), Drops: le.Uint64(b[32:])}
+	return p, p.Ring != 0
+}
+
+// follow returns the position after a record that stands at p.
+func follow(p capture.Position, kind int, data []byte) capture.Position {
+	switch kind {
+	case kindPacket:
+		if p.Ring != 0 {
+			p.Packet++
+			p.Passed++
+		}
+	case kindLosses, kindPlace:
+		if at, ok := decodePosition(data); ok {
+			return at
+		}
+	}
+	return p
 }
 
 func appendEnd(dst []byte, nonce uint32, timeNanos int64, packets, bytes uint64) []byte {

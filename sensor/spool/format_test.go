@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wirelake/sensor/capture"
 )
 
 //nolint:gochecknoglobals // flags of the test program
@@ -41,8 +43,16 @@ func vector(tb testing.TB) []byte {
 	}
 	frame := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x20, 5, 0x08, 0x06, 0, 1}
 	b = appendPacket(b, h.Nonce, 1772532000_500000000, 64, frame)
-	b = appendLosses(b, h.Nonce, 1772532000_600000000, Losses{Kernel: 3, Quota: 2, Disk: 1})
+	b = appendMark(b, h.Nonce, 1772532000_600000000, Losses{Kernel: 3, Quota: 2, Disk: 1}, capture.Position{})
+	at := vectorPosition()
+	b = appendMark(b, h.Nonce, 1772532000_700000000, Losses{}, at)
+	at.Drops += 4
+	b = appendMark(b, h.Nonce, 1772532000_800000000, Losses{Kernel: 4}, at)
 	return appendEnd(b, h.Nonce, 1772532001_000000000, 1, uint64(len(frame)))
+}
+
+func vectorPosition() capture.Position {
+	return capture.Position{Ring: 0xfeedfacecafebeef, Block: 12, Packet: 345, Passed: 6789, Drops: 3}
 }
 
 // TestFormatVector holds the page that specifies the format to what the code writes.
@@ -81,8 +91,13 @@ func TestFormatVector(t *testing.T) {
 	if err := r.Next(&rec); err != nil || len(rec.Data) != 20 || rec.WireLen != 64 || rec.TimeNanos != 1772532000_500000000 {
 		t.Errorf("record %+v, %v", rec, err)
 	}
-	if err := r.Next(&rec); !errors.Is(err, io.EOF) || r.Losses() != (Losses{3, 2, 1}) || r.Packets() != 1 {
+	if err := r.Next(&rec); !errors.Is(err, io.EOF) || r.Losses() != (Losses{7, 2, 1}) || r.Packets() != 1 {
 		t.Errorf("%v, losses %+v, %d packets", err, r.Losses(), r.Packets())
+	}
+	want := vectorPosition()
+	want.Drops = 7
+	if r.Position() != want {
+		t.Errorf("position %+v, want %+v", r.Position(), want)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wirelake/sensor/capture"
 )
 
 // Segment is a segment of the log, under way to be sealed.
@@ -23,12 +25,13 @@ type Segment struct {
 	FirstNanos int64 // time of its first packet, 0 when it is not known
 	Created    time.Time
 
-	packets uint64 // as far as this process has written them
-	lost    Losses // of which records are in it, likewise
-	found   bool   // it was there at Open: packets and lost are not known
-	writing bool   // records may still come
-	syncing bool   // it is not durable yet
-	busy    bool   // it is being sealed
+	packets uint64           // as far as this process has written them
+	lost    Losses           // of which records are in it, likewise
+	next    capture.Position // of what comes behind it, likewise
+	found   bool             // it was there at Open: packets and lost are not known
+	writing bool             // records may still come
+	syncing bool             // it is not durable yet
+	busy    bool             // it is being sealed
 }
 
 // Chunk is a sealed chunk, under way to the store.
@@ -92,7 +95,18 @@ func (g *Segment) Open(damaged func(Damage)) (*Reader, io.Closer, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
+	r.From(g.Lane.begins(g))
 	return r, f, nil
+}
+
+// begins returns where g begins, as far as is known without reading it.
+func (l *Lane) begins(g *Segment) capture.Position {
+	l.spool.mu.Lock()
+	defer l.spool.mu.Unlock()
+	if g.Number < l.state.PositionBy {
+		return capture.Position{}
+	}
+	return l.state.Position
 }
 
 // SetAside takes a segment that cannot be read at all out of the way, for people to look at.
@@ -157,11 +171,12 @@ type Sealed struct {
 }
 
 // Finish replaces the segment by its chunks; none when it has no packets. taken is
-// what of Next.Losses the chunks tell of, left what the segment lost and they do not.
+// what of Next.Losses the chunks tell of, left what the segment lost and they do not;
+// next is the reader's position at its end.
 //
 // As long as the segment is there its chunks do not count: so a crash at any point
 // leaves either, and nothing is uploaded twice.
-func (g *Segment) Finish(sealed []Sealed, taken, left Losses) error {
+func (g *Segment) Finish(sealed []Sealed, taken, left Losses, next capture.Position) error {
 	l, s := g.Lane, g.Lane.spool
 	l.fileMu.Lock()
 	defer l.fileMu.Unlock()
@@ -188,6 +203,7 @@ func (g *Segment) Finish(sealed []Sealed, taken, left Losses) error {
 	st.Taken, st.TakenBy = taken, g.Number
 	st.Carried = st.Carried.less(taken)
 	st.Carried.add(left)
+	st.goTo(next, g.Number+1)
 	if err := l.store(st); err != nil {
 		return err
 	}
@@ -196,6 +212,7 @@ func (g *Segment) Finish(sealed []Sealed, taken, left Losses) error {
 	l.state.Taken, l.state.TakenBy = taken, g.Number
 	l.state.Carried = l.state.Carried.less(taken)
 	l.state.Carried.add(left)
+	l.state.goTo(next, g.Number+1)
 	s.mu.Unlock()
 	if err := os.Remove(g.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

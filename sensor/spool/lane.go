@@ -26,18 +26,21 @@ type Lane struct {
 	// The capturing goroutine's.
 	open    bool
 	buf     *buffer // being filled; nil before the first packet, and while none is free
+	limit   int     // bytes that buf may have after the next packet; 0 while a mark must come first
 	iface   *capture.Interface
 	buffers int    // made so far
-	pending Losses // not in the log yet
 	packets uint64 // counted here, published by Flush
 	bytes   uint64
+	place   place
 
 	lastNanos int64
 
 	current atomic.Pointer[buffer] // buf, for the writer
 	free    chan *buffer
 	full    chan *buffer
+	hurry   chan struct{} // asks the writer to write now
 	stalled atomic.Uint32 // why the writer cannot write: a cause, or 0
+	written atomic.Uint64 // packets that are in the log for good
 
 	counts laneCounts
 
@@ -105,13 +108,13 @@ func (l *Lane) Packet(r *capture.Record) error {
 	}
 	size := recordHeaderSize + n
 	b := l.buf
-	if b == nil || b.n+size > len(b.b) {
+	if b == nil || b.now.n+size > l.limit {
 		var err error
-		if b, err = l.nextBuffer(size); b == nil {
+		if b, err = l.room(size); b == nil {
 			return err
 		}
 	}
-	at := b.n
+	at := b.now.n
 	rec := b.b[at : at+size : at+size]
 	if n == len(r.Data) {
 		copy(rec[recordHeaderSize:], r.Data)
@@ -124,56 +127,73 @@ func (l *Lane) Packet(r *capture.Record) error {
 	// putRecord, by hand for the hot path: it is not inlined.
 	le := binary.LittleEndian
 	le.PutUint64(rec, uint64(r.TimeNanos)) //nolint:gosec // two's complement
-	le.PutUint32(rec[8:], uint32(n))       //nolint:gosec // nextBuffer checks it against MaxRecordBytes
+	le.PutUint32(rec[8:], uint32(n))       //nolint:gosec // room checks it against MaxRecordBytes
 	le.PutUint32(rec[12:], uint32(wire))   //nolint:gosec // of a packet
 	le.PutUint32(rec[16:], crc32.Update(l.nonce, l.table, rec[recordHeaderSize:]))
 	le.PutUint32(rec[20:], crc32.Update(l.nonce, l.table, rec[:20]))
-	b.n = at + size
-	b.records++
+	b.now.n = at + size
+	b.now.packets++
 	l.packets++
 	l.bytes += uint64(n)
 	l.lastNanos = r.TimeNanos
 	return nil
 }
 
-// nextBuffer hands the buffer over and returns an empty one with room for size
-// bytes. Without an error it returns nil when the packet was dropped, and counted.
-func (l *Lane) nextBuffer(size int) (*buffer, error) {
+// room returns a buffer with room for a record of size bytes, with the mark in it that
+// must come before. Without an error it returns nil when the packet was dropped, and
+// counted.
+func (l *Lane) room(size int) (*buffer, error) {
 	if !l.open {
 		return nil, fmt.Errorf("%w: %s", ErrClosed, l.name)
 	}
 	if size > recordHeaderSize+MaxRecordBytes {
 		l.counts.malformed.Add(1)
+		l.skip(Losses{})
 		return nil, nil //nolint:nilnil // the packet is counted
+	}
+	if b := l.buf; b != nil && b.now.n+markSize+size <= len(b.b) {
+		l.mark()
+		return b, nil
 	}
 	l.handOver(false)
 	for {
-		select {
-		case b := <-l.free:
-			return l.begin(b, size), nil
-		default:
-		}
-		if l.buffers < buffersPerLane {
-			return l.begin(l.newBuffer(), size), nil
+		if l.freeBuffer(size) {
+			return l.buf, nil
 		}
 		switch l.stalled.Load() {
 		case stalledQuota:
-			l.pending.Quota++
 			l.counts.quotaNew.Add(1)
+			l.skip(Losses{Quota: 1})
 			return nil, nil //nolint:nilnil // the packet is counted
 		case stalledDisk:
-			l.pending.Disk++
 			l.counts.disk.Add(1)
+			l.skip(Losses{Disk: 1})
 			return nil, nil //nolint:nilnil // the packet is counted
 		}
 		// The disk is slower than the packets come, and works: they wait in the
 		// source's ring, where what is too much is counted.
 		select {
 		case b := <-l.free:
-			return l.begin(b, size), nil
+			l.begin(b, size)
+			return l.buf, nil
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// freeBuffer takes an empty buffer if there is one, or one more can be made.
+func (l *Lane) freeBuffer(size int) bool {
+	select {
+	case b := <-l.free:
+		l.begin(b, size)
+		return true
+	default:
+	}
+	if l.buffers == buffersPerLane {
+		return false
+	}
+	l.begin(l.newBuffer(), size)
+	return true
 }
 
 // newBuffer makes one more buffer. The first ones are small: thousands of quiet lanes need no more.
@@ -185,25 +205,15 @@ func (l *Lane) newBuffer() *buffer {
 	return &buffer{b: make([]byte, bufferBytes)}
 }
 
-// begin takes an empty buffer, and notes in it what was lost meanwhile.
-func (l *Lane) begin(b *buffer, size int) *buffer {
-	if size+recordHeaderSize+lossesSize > len(b.b) {
-		b.b = make([]byte, size+recordHeaderSize+lossesSize)
+// begin takes an empty buffer, for a record of size bytes.
+func (l *Lane) begin(b *buffer, size int) {
+	if size+markSize > len(b.b) {
+		b.b = make([]byte, size+markSize)
 	}
 	b.iface = l.iface
 	l.buf = b
 	l.current.Store(b)
-	l.noteLosses()
-	return b
-}
-
-func (l *Lane) noteLosses() {
-	if l.pending.none() || l.buf == nil || l.buf.n+recordHeaderSize+lossesSize > len(l.buf.b) {
-		return
-	}
-	l.buf.n = len(appendLosses(l.buf.b[:l.buf.n], l.nonce, time.Now().UnixNano(), l.pending))
-	l.buf.note(l.pending)
-	l.pending = Losses{}
+	l.mark()
 }
 
 // handOver gives the buffer to the writer.
@@ -213,26 +223,44 @@ func (l *Lane) handOver(end bool) {
 		return
 	}
 	b.end = end
-	b.publish()
+	l.publish()
 	l.buf = nil
 	l.full <- b // never waits: it has room for all buffers
-	l.publishCounts()
 }
 
-func (l *Lane) publishCounts() {
+// publish lets the writer have what was added so far.
+func (l *Lane) publish() {
+	if l.buf != nil {
+		l.settle()
+		l.buf.now.settled, l.buf.now.next = l.place.settled, l.place.next
+		l.buf.publish()
+	}
 	l.counts.packets.Store(l.packets)
 	l.counts.bytes.Store(l.bytes)
 	l.counts.lastNanos.Store(l.lastNanos)
 }
 
-// Drops counts packets that were lost before the source.
+// Drops counts packets that were lost before the source. While the spool takes none,
+// and so the source's ring is full, they are lost for the spool's reason.
 func (l *Lane) Drops(kernel uint64) {
 	if kernel == 0 {
 		return
 	}
-	l.pending.Kernel += kernel
-	l.counts.kernel.Add(kernel)
-	l.noteLosses()
+	switch l.stalled.Load() {
+	case stalledQuota:
+		l.counts.quotaNew.Add(kernel)
+		l.lost(Losses{Quota: kernel})
+	case stalledDisk:
+		l.counts.disk.Add(kernel)
+		l.lost(Losses{Disk: kernel})
+	default:
+		l.counts.kernel.Add(kernel)
+		l.lost(Losses{Kernel: kernel})
+	}
+	l.place.at.Drops += kernel
+	if b := l.buf; b != nil && b.now.n+markSize <= len(b.b) {
+		l.mark()
+	}
 }
 
 // Flush lets the writer write what was added so far. It costs next to nothing.
@@ -240,12 +268,21 @@ func (l *Lane) Flush() error {
 	if !l.open {
 		return fmt.Errorf("%w: %s", ErrClosed, l.name)
 	}
-	if l.buf != nil {
-		l.noteLosses()
-		l.buf.publish()
-	}
-	l.publishCounts()
+	l.tell()
+	l.publish()
 	return nil
+}
+
+// tell puts losses that are not in the log yet into a buffer, if there is one for them.
+func (l *Lane) tell() {
+	switch b := l.buf; {
+	case l.place.pending.none():
+	case b != nil && b.now.n+markSize <= len(b.b):
+		l.mark()
+	default:
+		l.handOver(false)
+		l.freeBuffer(0)
+	}
 }
 
 // Close ends the segment. It returns when all is handed to the writer.
@@ -253,24 +290,20 @@ func (l *Lane) Close() error {
 	if !l.open {
 		return fmt.Errorf("%w: %s", ErrClosed, l.name)
 	}
+	l.tell()
 	if l.buf == nil {
-		select {
-		case b := <-l.free: // carries the end, and the counts
-			l.begin(b, 0)
-		default:
-			if l.buffers < buffersPerLane {
-				l.begin(l.newBuffer(), 0)
-			} // else the disk is full: the segment ends by its age, when it can
-		}
+		l.freeBuffer(0) // carries the end; without one the disk is full, and the segment ends by its age, when it can
 	}
-	l.noteLosses()
 	l.handOver(true)
-	l.publishCounts()
+	l.publish()
 	l.spool.mu.Lock()
 	defer l.spool.mu.Unlock()
-	l.state.carry(l.pending)
-	l.pending = Losses{}
-	l.open = false
+	if !l.place.pending.none() {
+		l.state.carry(l.place.pending)
+		l.state.goTo(l.position(), l.next)
+		l.place.pending = Losses{}
+	}
+	l.open, l.place.at = false, capture.Position{}
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"wirelake/sensor/capture"
 )
 
 // How often the janitor looks, and how old what is known of the disk's free space may be.
@@ -135,24 +137,25 @@ func (s *Spool) dropOne() bool {
 	switch {
 	case oldestChunk != nil:
 		c := oldestChunk
-		s.dropped(c.Lane, c.Path, Losses{Kernel: c.Kernel, Quota: c.Packets + c.Dropped}, c.Packets)
+		s.dropped(c.Lane, c.Path, Losses{Kernel: c.Kernel, Quota: c.Packets + c.Dropped}, c.Packets, nil)
 	case oldestSegment != nil:
 		g := oldestSegment
 		lost := g.lost
 		packets := g.packets
 		if g.found {
-			lost, packets = s.content(g)
+			lost, packets, g.next = s.content(g)
 		}
 		lost.Quota += packets
-		s.dropped(g.Lane, g.Path, lost, packets)
+		s.dropped(g.Lane, g.Path, lost, packets, g)
 	default:
 		return false
 	}
 	return true
 }
 
-// dropped deletes a file whose packets are lost, and has the lane's next chunk tell of it.
-func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64) {
+// dropped deletes a file whose packets are lost, and has the lane's next chunk tell of
+// it. It is of the segment g, if that is not nil.
+func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64, g *Segment) {
 	l.fileMu.Lock()
 	defer l.fileMu.Unlock()
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -164,6 +167,9 @@ func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64) {
 	l.counts.quotaOldest.Add(packets)
 	s.mu.Lock()
 	l.state.carry(lost)
+	if g != nil {
+		l.state.goTo(g.next, g.Number+1)
+	}
 	st := l.state
 	s.mu.Unlock()
 	if err := l.store(st); err != nil {
@@ -172,10 +178,10 @@ func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64) {
 }
 
 // content counts what is in a segment that an earlier process wrote.
-func (s *Spool) content(g *Segment) (Losses, uint64) {
+func (s *Spool) content(g *Segment) (Losses, uint64, capture.Position) {
 	r, closer, err := g.Open(nil)
 	if err != nil {
-		return Losses{}, 0 // nothing of it could have been sealed
+		return Losses{}, 0, g.Lane.begins(g) // nothing of it could have been sealed
 	}
 	defer closer.Close() //nolint:errcheck // it was only read
 	var rec Record
@@ -184,7 +190,7 @@ func (s *Spool) content(g *Segment) (Losses, uint64) {
 			if !errors.Is(err, io.EOF) {
 				s.log.Error("packets of a dropped segment not counted", "file", g.Path, "error", err)
 			}
-			return r.Losses(), r.Packets()
+			return r.Losses(), r.Packets(), r.Position()
 		}
 	}
 }

@@ -53,7 +53,7 @@ func drain(t testing.TB, l *Lane) (numbers []int, losses Losses) {
 		}
 		losses.add(r.Losses())
 		losses.add(next.Losses)
-		if err := g.Finish([]Sealed{sealedFile(t, l, next.Sequence, r.Packets())}, next.Losses, Losses{}); err != nil {
+		if err := g.Finish([]Sealed{sealedFile(t, l, next.Sequence, r.Packets())}, next.Losses, Losses{}, r.Position()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestQuotaDropsTheNew(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Finish(nil, next.Losses, Losses{}); err != nil {
+		if err := g.Finish(nil, next.Losses, Losses{}, r.Position()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := l.NextSegment(t.Context())
-		if err := g.Finish([]Sealed{sealedFile(t, l, uint64(i), 1)}, Losses{}, Losses{}); err != nil {
+		if err := g.Finish([]Sealed{sealedFile(t, l, uint64(i), 1)}, Losses{}, Losses{}, capture.Position{}); err != nil {
 			t.Fatal(err)
 		}
 		c := l.NextUpload(t.Context(), nil)

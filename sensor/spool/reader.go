@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"wirelake/sensor/capture"
 )
 
 // Record is one packet of a segment.
@@ -47,6 +49,9 @@ type Reader struct {
 	losses  Losses
 	ended   bool
 	packets uint64
+
+	position capture.Position
+	placed   bool // a position stood before the first packet
 }
 
 // How much is read at once: little at first, for most segments of quiet lanes are small.
@@ -147,6 +152,11 @@ func (r *Reader) Next(rec *Record) error {
 		}
 		at := r.off
 		r.skip(size)
+		r.position = follow(r.position, h.kind, data)
+		if h.kind != kindPacket && r.packets == 0 {
+			_, ok := decodePosition(data)
+			r.placed = r.placed || ok
+		}
 		switch h.kind {
 		case kindPacket:
 			*rec = Record{TimeNanos: h.timeNanos, WireLen: int(h.wireLen), Data: data, Offset: at}
@@ -211,3 +221,9 @@ func (r *Reader) Losses() Losses { return r.losses }
 
 // Packets returns how many packets were read.
 func (r *Reader) Packets() uint64 { return r.packets }
+
+// From says where the segment's first packet stands. The segment itself mostly says so too.
+func (r *Reader) From(p capture.Position) { r.position = p }
+
+// Position is where the packet stands that comes behind the records read so far.
+func (r *Reader) Position() capture.Position { return r.position }

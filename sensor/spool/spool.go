@@ -199,7 +199,7 @@ func (s *Spool) lane(name string) (*Lane, error) {
 	l := &Lane{
 		spool: s, name: name, dir: dir, log: s.log, nonce: binary.LittleEndian.Uint32(nonce[:]), table: castagnoli(),
 		free: make(chan *buffer, buffersPerLane), full: make(chan *buffer, buffersPerLane),
-		toSeal: make(chan struct{}, 1), toUpload: make(chan struct{}, 1),
+		toSeal: make(chan struct{}, 1), toUpload: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
 	l.writer = &writer{l: l, syncer: &syncer{l: l, segments: make(chan *segmentFile, 16)}}
 	s.lanes[name] = l
@@ -306,12 +306,13 @@ func (s *Spool) begun(item *Segment, bytes int64) {
 	s.used += bytes
 }
 
-func (s *Spool) grown(item *Segment, bytes int64, packets uint32, lost Losses) {
+func (s *Spool) grown(item *Segment, bytes int64, by extent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	item.Bytes += bytes
-	item.packets += uint64(packets)
-	item.lost.add(lost)
+	item.packets += uint64(by.packets)
+	item.lost.add(by.lost)
+	item.next = by.next
 	s.used += bytes
 }
 

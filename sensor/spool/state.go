@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"wirelake/sensor/capture"
 )
 
 // laneState is the file lane.json: what a lane must know after a restart.
@@ -21,11 +23,26 @@ type laneState struct {
 	// segment is still there: the chunk was not finished.
 	Taken   Losses `json:"taken"`
 	TakenBy uint64 `json:"taken_by"`
+
+	// Position is where the lane's next packet stands, when no segment from PositionBy on
+	// says so.
+	Position   capture.Position `json:"position"`
+	PositionBy uint64           `json:"position_by"`
 }
 
 const stateFile = "lane.json"
 
 func (s *laneState) carry(l Losses) { s.Carried.add(l) }
+
+// goTo notes where the packet stands that comes after all segments before by. What is
+// known of the same ring and comes later stays, and so does all when p says nothing.
+func (s *laneState) goTo(p capture.Position, by uint64) {
+	if p.Ring == 0 || by < s.PositionBy || p.Ring == s.Position.Ring && p.Before(s.Position) {
+		s.PositionBy = max(s.PositionBy, by)
+		return
+	}
+	s.Position, s.PositionBy = p, by
+}
 
 // loadState reads a lane's state; one that is missing or damaged is not fatal: the
 // chunks, the segments and the store know the sequence too.

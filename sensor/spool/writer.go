@@ -25,7 +25,8 @@ type writer struct {
 	l      *Lane
 	seg    *segmentFile // being written; nil when there is none
 	syncer *syncer
-	told   time.Time // when the log was last told of a stall
+	told   time.Time        // when the log was last told of a stall
+	next   capture.Position // of what comes behind all that is written
 }
 
 // segmentFile is a segment while it is written.
@@ -50,6 +51,8 @@ func (w *writer) run() {
 		select {
 		case b := <-w.l.full:
 			w.buffer(b)
+		case <-w.l.hurry:
+			w.published()
 		case <-tick.C:
 			w.published()
 			if w.seg != nil && time.Since(w.seg.opened) >= s.cfg.Span {
@@ -80,15 +83,14 @@ func (w *writer) published() {
 		break
 	}
 	if b != nil {
-		n, records := b.visible()
-		w.part(b, n, records)
+		w.part(b, b.visible())
 	}
 }
 
 // buffer writes the rest of a full buffer, and gives it back.
 func (w *writer) buffer(b *buffer) {
 	w.l.current.CompareAndSwap(b, nil)
-	w.part(b, b.n, b.records)
+	w.part(b, b.visible())
 	if b.end {
 		w.end()
 	}
@@ -99,19 +101,21 @@ func (w *writer) buffer(b *buffer) {
 	w.l.free <- b
 }
 
-// part writes a buffer up to n. A segment ends between parts, for they end with a record.
-func (w *writer) part(b *buffer, n int, records uint32) {
-	if n == b.written {
+// part writes a buffer up to an extent of it. A segment ends between parts, for they end with a record.
+func (w *writer) part(b *buffer, to extent) {
+	if to.n == b.written.n {
 		return
 	}
-	piece, packets := b.b[b.written:n], records-b.counted
-	b.written, b.counted = n, records
-	lost := b.untold()
+	piece, more := b.b[b.written.n:to.n], to
+	more.n, more.packets, more.lost = len(piece), to.packets-b.written.packets, to.lost.less(b.written.lost)
+	b.written = to
 	first := int64(binary.LittleEndian.Uint64(piece)) //nolint:gosec // two's complement
 	if w.seg != nil && w.mustRotate(b.iface, len(piece), first) {
 		w.end()
 	}
-	w.write(piece, packets, lost, b.iface)
+	if w.write(piece, more, b.iface) {
+		w.l.written.Store(to.settled)
+	}
 }
 
 func (w *writer) mustRotate(i *capture.Interface, n int, nanos int64) bool {
@@ -133,8 +137,8 @@ func (w *writer) mustRotate(i *capture.Interface, n int, nanos int64) bool {
 }
 
 // write puts whole records into the segment, and waits while the disk does not take
-// them. When the spool closes meanwhile they are counted as lost.
-func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Interface) {
+// them. When the spool closes meanwhile they are counted as lost, and it returns false.
+func (w *writer) write(piece []byte, what extent, i *capture.Interface) bool {
 	l, s := w.l, w.l.spool
 	wait := firstRetry
 	for {
@@ -152,15 +156,15 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 			var n int
 			n, err = w.seg.f.WriteAt(piece, w.seg.off)
 			if err == nil {
-				w.wrote(piece, packets, lost)
+				w.wrote(piece, what)
 				if l.stalled.Swap(0) != 0 && w.mayTell() {
 					l.log.Info("spool takes packets again", "lane", l.name)
 				}
-				return
+				return true
 			}
-			done, count := wholeRecords(piece[:n])
-			w.wrote(piece[:done], count, Losses{})
-			piece, packets = piece[done:], packets-count
+			done := wholeRecords(piece[:n], w.next)
+			w.wrote(piece[:done.n], done)
+			piece, what.packets, what.lost = piece[done.n:], what.packets-done.packets, what.lost.less(done.lost)
 			if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 				w.end() // this file may be beyond repair: a new one has a better chance
 			} else {
@@ -185,8 +189,8 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 		select {
 		case <-time.After(wait):
 		case <-s.giveUp:
-			l.lostAtClose(packets, lost, cause)
-			return
+			l.lostAtClose(what, cause)
+			return false
 		}
 		wait = min(max(2*wait, firstRetry), lastRetry)
 		if cause == stalledQuota {
@@ -195,14 +199,15 @@ func (w *writer) write(piece []byte, packets uint32, lost Losses, i *capture.Int
 	}
 }
 
-func (w *writer) wrote(piece []byte, packets uint32, lost Losses) {
+func (w *writer) wrote(piece []byte, what extent) {
 	if len(piece) == 0 {
 		return
 	}
 	w.seg.off += int64(len(piece))
-	w.seg.packets += uint64(packets)
+	w.seg.packets += uint64(what.packets)
 	w.seg.bytes += uint64(len(piece))
-	w.l.spool.grown(w.seg.item, int64(len(piece)), packets, lost)
+	w.next = what.next
+	w.l.spool.grown(w.seg.item, int64(len(piece)), what)
 	w.syncer.dirty.Store(true)
 }
 
@@ -216,19 +221,28 @@ func (w *writer) mayTell() bool {
 	return true
 }
 
-// wholeRecords returns how many bytes of b are whole records, and the packets in them.
-func wholeRecords(b []byte) (n int, packets uint32) {
-	for len(b)-n >= recordHeaderSize {
-		size := recordHeaderSize + int(binary.LittleEndian.Uint32(b[n+8:])&MaxRecordBytes)
-		if len(b)-n < size {
+// wholeRecords returns how much of b is whole records, and what they are. The first
+// stands at p.
+func wholeRecords(b []byte, p capture.Position) (e extent) {
+	e.next = p
+	for len(b)-e.n >= recordHeaderSize {
+		h := b[e.n:]
+		size := recordHeaderSize + int(binary.LittleEndian.Uint32(h[8:])&MaxRecordBytes)
+		if len(h) < size {
 			break
 		}
-		if b[n+11] == kindPacket {
-			packets++
+		kind, data := int(h[11]), h[recordHeaderSize:size]
+		switch kind {
+		case kindPacket:
+			e.packets++
+		case kindLosses:
+			l, _ := decodeLosses(data)
+			e.lost.add(l)
 		}
-		n += size
+		e.next = follow(e.next, kind, data)
+		e.n += size
 	}
-	return n, packets
+	return e
 }
 
 // begin makes a segment for the records in piece.
@@ -241,6 +255,8 @@ func (w *writer) begin(piece []byte, i *capture.Interface) error {
 	if err != nil {
 		return err
 	}
+	head := len(b)
+	b = appendMark(b, l.nonce, first, Losses{}, w.next) // so that this segment alone tells where its packets stand
 	f, err := os.OpenFile(item.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := l.makeFolder(); err != nil {
@@ -254,7 +270,8 @@ func (w *writer) begin(piece []byte, i *capture.Interface) error {
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(item.Path))
 	}
-	w.seg = &segmentFile{item: item, f: f, iface: *i, off: int64(len(b)), opened: now, failed: make(chan struct{})}
+	w.seg = &segmentFile{item: item, f: f, iface: *i, off: int64(len(b)), bytes: uint64(len(b) - head), opened: now, failed: make(chan struct{})}
+	item.next = w.next
 	l.spool.begun(item, int64(len(b)))
 	w.syncer.current.Store(w.seg)
 	return nil
@@ -277,26 +294,27 @@ func (w *writer) end() {
 	w.seg = nil
 	b := appendEnd(nil, w.l.nonce, time.Now().UnixNano(), s.packets, s.bytes)
 	if _, err := s.f.WriteAt(b, s.off); err == nil { // without it the segment is read up to its last record
-		w.l.spool.grown(s.item, int64(len(b)), 0, Losses{})
+		w.l.spool.grown(s.item, int64(len(b)), extent{next: w.next})
 	}
 	w.l.spool.ended(s.item)
 	w.syncer.current.Store(nil)
 	w.syncer.segments <- s
 }
 
-// lostAtClose counts packets that could not be written before the process ends.
-func (l *Lane) lostAtClose(packets uint32, untold Losses, cause uint32) {
-	lost := Losses{Disk: uint64(packets)}
+// lostAtClose counts what could not be written before the process ends.
+func (l *Lane) lostAtClose(what extent, cause uint32) {
+	lost := Losses{Disk: uint64(what.packets)}
 	if cause == stalledQuota {
-		lost = Losses{Quota: uint64(packets)}
+		lost = Losses{Quota: uint64(what.packets)}
 	}
 	l.counts.quotaNew.Add(lost.Quota)
 	l.counts.disk.Add(lost.Disk)
 	l.spool.mu.Lock()
 	l.state.carry(lost)
-	l.state.carry(untold)
+	l.state.carry(what.lost)
+	l.state.goTo(what.next, l.next)
 	l.spool.mu.Unlock()
 	if err := l.saveState(); err != nil {
-		l.log.Error("losses not noted", "lane", l.name, "packets", packets, "error", err)
+		l.log.Error("losses not noted", "lane", l.name, "packets", what.packets, "error", err)
 	}
 }
