@@ -17,7 +17,10 @@ const (
 	LinkFrameRelay uint32 = 107
 	LinkLoop       uint32 = 108
 	LinkSLL        uint32 = 113
+	LinkPrism      uint32 = 119
 	Link80211Radio uint32 = 127
+	LinkAVS        uint32 = 163
+	LinkPPI        uint32 = 192
 	LinkPPPWithDir uint32 = 204
 	LinkMPLS       uint32 = 219
 	LinkIPv4       uint32 = 228
@@ -41,13 +44,17 @@ func (d *Decoder) link(b []byte, p *Packet) {
 	case LinkSLL2:
 		ok = d.sll2(b, p)
 	case LinkPPP, LinkPPPHDLC:
-		ok = d.ppp(b, p, 0)
+		if len(b) >= 4 && (b[0] == 0x0f || b[0] == 0x8f) { // the address of Cisco's framing, which PPP has no protocol for
+			ok = d.chdlc(b, p)
+		} else {
+			ok = d.ppp(b, p, 0)
+		}
 	case LinkPPPWithDir:
 		ok = len(b) > 1 && d.ppp(b[1:], p, 0)
 	case LinkPPPEther:
 		ok = d.pppoe(b, p, 0)
-	case LinkCHDLC: // address, control, ethertype
-		ok = len(b) >= 4 && d.network(be16(b[2:]), b[4:], p, 0)
+	case LinkCHDLC:
+		ok = d.chdlc(b, p)
 	case LinkFrameRelay:
 		ok = d.frameRelay(b, p)
 	case LinkMPLS:
@@ -58,6 +65,12 @@ func (d *Decoder) link(b []byte, p *Packet) {
 		ok = d.wifi(b, p)
 	case Link80211Radio:
 		ok = d.radiotap(b, p)
+	case LinkPrism:
+		ok = d.prism(b, p)
+	case LinkAVS:
+		ok = d.avs(b, p)
+	case LinkPPI:
+		ok = d.ppi(b, p)
 	default:
 		p.L3, p.Mark = b, MarkUnknownLink
 		d.keyMAC(p, 0)
@@ -82,6 +95,11 @@ func (d *Decoder) corruptLink(b []byte, p *Packet) {
 		typ = 0
 	}
 	d.keyMAC(p, typ)
+}
+
+// chdlc decodes Cisco's HDLC framing (RFC 1547 section 4.3.1): address, control, ethertype.
+func (d *Decoder) chdlc(b []byte, p *Packet) bool {
+	return len(b) >= 4 && d.network(be16(b[2:]), b[4:], p, 0)
 }
 
 // rawIP decodes an IP packet of the version that its first nibble names.

@@ -38,6 +38,81 @@ func (d *Decoder) radiotap(b []byte, p *Packet) bool {
 	return d.dot11(b, flags&padded != 0, p)
 }
 
+// avsMagic is what the version in the header of the Absolute Value Systems format begins with.
+const avsMagic = 0x80211000
+
+// prism skips the header of the Prism II monitoring drivers: message code and length in the byte order of the
+// host, the length including the header. Some drivers write the AVS header under this link type.
+func (d *Decoder) prism(b []byte, p *Packet) bool {
+	if len(b) < 8 {
+		return false
+	}
+	if be32(b)&^0xfff == avsMagic {
+		return d.avs(b, p)
+	}
+	n := binary.LittleEndian.Uint32(b[4:])
+	if n > 0xffff {
+		n = be32(b[4:])
+	}
+	if n < 8 || int64(n) > int64(len(b)) {
+		return false
+	}
+	return d.wifi(b[n:], p)
+}
+
+// avs skips the header of the Absolute Value Systems capture format: version and length of the header, big endian.
+func (d *Decoder) avs(b []byte, p *Packet) bool {
+	if len(b) < 8 || be32(b)&^0xfff != avsMagic {
+		return false
+	}
+	n := be32(b[4:])
+	if n < 8 || int64(n) > int64(len(b)) {
+		return false
+	}
+	return d.wifi(b[n:], p)
+}
+
+// ppi skips the header of the Per-Packet Information format (CACE Technologies, 1.0.10): version 0, flags, length of the
+// header with its fields, link type of what follows, little endian. The field of all 802.11 tells whether the frame
+// ends with its check sequence.
+func (d *Decoder) ppi(b []byte, p *Packet) bool {
+	const head, fieldHead, common, commonLen, flagsAt, hasFCS = 8, 4, 2, 20, 8, 1
+	if len(b) < head || b[0] != 0 {
+		return false
+	}
+	n, link := int(binary.LittleEndian.Uint16(b[2:])), binary.LittleEndian.Uint32(b[4:])
+	if n < head || n > len(b) {
+		return false
+	}
+	aligned := b[1]&1 != 0
+	fields, b := b[head:n], b[n:]
+	for len(fields) >= fieldHead {
+		typ, size := binary.LittleEndian.Uint16(fields), int(binary.LittleEndian.Uint16(fields[2:]))
+		fields = fields[fieldHead:]
+		if size > len(fields) {
+			break
+		}
+		if typ == common && size >= commonLen && fields[flagsAt]&hasFCS != 0 && p.CapLen >= p.WireLen && len(b) >= 4 {
+			b = b[:len(b)-4]
+		}
+		if aligned {
+			size = min((size+3)&^3, len(fields))
+		}
+		fields = fields[size:]
+	}
+	switch link {
+	case Link80211:
+		return d.wifi(b, p)
+	case LinkEthernet:
+		return d.ethernet(b, p, 0)
+	case LinkRaw, LinkRawBSD:
+		return d.rawIP(b, p, 0)
+	}
+	p.L3, p.Mark = b, MarkUnknownLink
+	d.keyMAC(p, 0)
+	return true
+}
+
 // wifi decodes an 802.11 frame without radiotap header.
 func (d *Decoder) wifi(b []byte, p *Packet) bool { return d.dot11(b, false, p) }
 
