@@ -64,6 +64,9 @@ func marks() []Protocol {
 		{"ripng", Matcher{On: UDP, Port: 521, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return (b[0] == 1 || b[0] == 2) && b[1] == 1 && b[2]|b[3] == 0 }}}, // RFC 2080
 		{"hsrp", Matcher{On: UDP, Port: 1985, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] <= 2 }}},                                              // RFC 2281
 		{"bfd", Matcher{On: UDP, Port: 3784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}},       // RFC 5880
+		{"bfd", Matcher{On: UDP, Port: 4784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}}, // RFC 5883
+		{"ldp", Matcher{On: UDP, Port: 646, Bytes: "\x00\x01", MinLen: 18, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:]))+4 == len(b) }}}, // RFC 5036
+		{"ldp", Matcher{On: TCP, Port: 646, Bytes: "\x00\x01", MinLen: 18}},
 		{"dropbox-lan-sync", Matcher{On: UDP, Port: 17500, Bytes: "{\"host_int\""}},
 		{"steam-ihscp", Matcher{On: UDP, Bytes: "\xff\xff\xff\xff\x21\x4c\x5f\xa0"}}, // In-Home Streaming discovery
 		{"steam-friends", Matcher{On: UDP, Bytes: "VS01", MinLen: 36}},
@@ -229,9 +232,29 @@ func isakmpHeader(_ *Session, _ Dir, b []byte) bool {
 	return (version == 1 || version == 2) && int64(binary.BigEndian.Uint32(b[24:])) >= 28
 }
 
+// diameterHeader accepts a message (RFC 6733 sections 3 and 4.1) whose attributes, those in sight, fill it.
 func diameterHeader(_ *Session, _ Dir, b []byte) bool {
+	const reserved, request, failed, vendor = 0x0f, 0x80, 0x20, 0x80
 	size := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
-	return size >= 20 && size%4 == 0 && size < 1<<20 && b[4]&0x0f == 0 && (b[5] == 0 || b[5] == 1 || b[5] == 2) && b[5]|b[6] != 0
+	if size < diameterHeaderLen || size%4 != 0 || size > diameterMaxLen || b[4]&reserved != 0 || b[4]&(request|failed) == request|failed {
+		return false
+	}
+	if b[5] > 2 || b[5]|b[6] == 0 { // commands are from 256 to 0x2ffff in use
+		return false
+	}
+	at := diameterHeaderLen
+	for ; at+8 <= min(size, len(b)); at = (at + 3) &^ 3 {
+		a := b[at:]
+		n, least := int(a[5])<<16|int(a[6])<<8|int(a[7]), 8
+		if a[4]&vendor != 0 {
+			least = 12
+		}
+		if a[4]&0x1f != 0 || n < least || at+n > size {
+			return false
+		}
+		at += n
+	}
+	return at > diameterHeaderLen || size == diameterHeaderLen
 }
 
 func netflow5(_ *Session, _ Dir, b []byte) bool {

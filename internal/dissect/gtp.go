@@ -42,9 +42,24 @@ func newGTP(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "gtp",
-		Matchers: []Matcher{{On: UDP, Port: 2123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 == 1 || b[0]>>5 == 2 }}},
+		Matchers: []Matcher{{On: UDP, Port: 2123, MinLen: 8, Func: gtpHeader}},
 		New:      func(*Session) Parser { return p },
 	}
+}
+
+// gtpHeader accepts a datagram that a message of GTP-C fills (TS 29.060 section 6, TS 29.274 section 5.1): versions 1,
+// without GTP', and 2, where a second message may follow.
+func gtpHeader(_ *Session, _ Dir, b []byte) bool {
+	size := int(binary.BigEndian.Uint16(b[2:]))
+	switch b[0] >> 4 {
+	case 3:
+		return b[0]&8 == 0 && b[1] != 0 && 8+size == len(b) && (b[0]&7 == 0 || size >= 4)
+	case 4:
+		return b[1] != 0 && 4+size == len(b) && (size >= 4 && b[0]&8 == 0 || size >= 8)
+	case 5: // piggybacked
+		return b[1] != 0 && size >= 8 && 4+size+8 <= len(b)
+	}
+	return false
 }
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.

@@ -144,13 +144,20 @@ func newHTTP(r *spi.Registry) Protocol {
 	counted, others := httpMethods()
 	for _, m := range append(counted, others...) {
 		for _, on := range []Transport{TCP, SCTP} {
-			matchers = append(matchers, Matcher{On: on, Bytes: m, MinLen: len(m) + 1, Func: func(_ *Session, _ Dir, b []byte) bool {
+			matchers = append(matchers, Matcher{On: on, Bytes: m, MinLen: len(m) + 1, Func: func(s *Session, _ Dir, b []byte) bool {
 				c := b[len(m)]
-				return c == ' ' || c == '\r' || c == '\n'
+				return c == ' ' && (s.Reference || !foreignTarget(b[len(m)+1:])) || c == '\r' || c == '\n'
 			}})
 		}
 	}
 	return Protocol{Name: "http", Matchers: matchers, New: func(*Session) Parser { return &http{p: p} }}
+}
+
+// foreignTarget reports whether what follows a method says that the request is of another protocol which took
+// over HTTP's methods: RTSP (RFC 7826), SIP (RFC 3261), NATS.
+func foreignTarget(b []byte) bool {
+	return len(b) > 0 && b[0] == '{' || hasPrefixFold(b, "rtsp:") || hasPrefixFold(b, "rtspu:") || hasPrefixFold(b, "rtsps:") ||
+		hasPrefixFold(b, "sip:") || hasPrefixFold(b, "sips:")
 }
 
 // httpService names protocols that are HTTP on well-known paths. Path is in lower case.

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 
@@ -33,6 +34,10 @@ const (
 	openvpnPlain = -1 // no HMAC
 	openvpnCrypt = -2 // encrypted
 
+	// The highest byte of packet ids by which a client with tls-crypt-v2 says, and its server answers, that it
+	// can do without state before its key is known.
+	openvpnEarlyNegotiation = 0x0f
+
 	openvpnMaxEarly = 16
 	openvpnMaxAcks  = 8
 	openvpnMaxRead  = 4096 // of a packet over TCP: those of the control channel are shorter
@@ -56,7 +61,7 @@ func newOpenVPN(r *spi.Registry) Protocol {
 	f := &openvpnFields{
 		typ:     g.list(spi.Term, "type", "Packets", "kinds of packets"),
 		session: g.list(spi.LoTerm, "sessionId", "Session id", "ids of the sessions of both peers, hex"),
-		auth:    g.list(spi.Term, "controlAuth", "Control channel", "how control packets are protected: none, tls-auth or tls-crypt"),
+		auth:    g.list(spi.Term, "controlAuth", "Control channel", "how control packets are protected: none, tls-auth, tls-crypt or tls-crypt-v2"),
 	}
 	return Protocol{
 		Name: "openvpn",
@@ -94,11 +99,15 @@ func openvpnReset(b []byte) int {
 		}
 		return len(b) == n && binary.BigEndian.Uint32(b[n-4:]) == 0
 	}
-	early := func(at int) bool { // a packet id of the first packets
+	early := func(at int) bool { // a packet id of the first packets; those of tls-crypt-v2 count from 0x0f000000
 		id := binary.BigEndian.Uint32(b[at:])
-		return id >= 1 && id < 16
+		return id&0xffffff >= 1 && id&0xffffff < 16 && (id>>24 == 0 || id>>24 == openvpnEarlyNegotiation)
 	}
-	if op := b[0] >> 3; b[0]&7 != 0 || op != openvpnResetClient && op != openvpnResetServer && op != openvpnResetClient3 {
+	op := b[0] >> 3
+	if b[0]&7 != 0 || op != openvpnResetClient && op != openvpnResetServer && op != openvpnResetClient3 {
+		return 0
+	}
+	if bytes.Count(b[1:head], []byte{0}) > 2 { // ids are random: this is another protocol's header
 		return 0
 	}
 	if tail(b[head:]) {
@@ -109,8 +118,24 @@ func openvpnReset(b []byte) int {
 			return h
 		}
 	}
-	if len(b) >= head+replay+tag+ids && len(b) < 1500 && early(head) {
-		return openvpnCrypt
+	if len(b) < head+replay+tag+ids || !early(head) {
+		return 0
+	}
+	rest := len(b) - head - replay - tag - ids
+	switch op { // how long what is encrypted can be tells
+	case openvpnResetClient:
+		if rest == 0 {
+			return openvpnCrypt
+		}
+	case openvpnResetServer: // acknowledgements; since 2.6 what it takes of the client's early negotiation
+		if n := rest - 8; n >= 4 && (n%4 == 0 || n%4 == 2) && n <= 4*openvpnMaxAcks+6 {
+			return openvpnCrypt
+		}
+	case openvpnResetClient3: // the client's key, wrapped, its length last (tls-crypt-v2)
+		const least = 32 + 256 + 2
+		if n := int(binary.BigEndian.Uint16(b[len(b)-2:])); n >= least && n == rest {
+			return openvpnCrypt
+		}
 	}
 	return 0
 }
@@ -169,7 +194,7 @@ func (p *openvpn) packet(s *Session, dir Dir, b []byte) {
 			case openvpnPlain:
 				s.Doc.AddString(p.f.auth, "none")
 			case openvpnCrypt:
-				s.Doc.AddString(p.f.auth, "tls-crypt")
+				p.noteCrypt(s, op, b)
 			default:
 				s.Doc.AddString(p.f.auth, "tls-auth")
 			}
@@ -195,6 +220,16 @@ func (p *openvpn) packet(s *Session, dir Dir, b []byte) {
 		return
 	}
 	p.message(s, dir, id, w.b, op == openvpnControl || op == openvpnControlWithWK)
+}
+
+// noteCrypt tells the keys of one group of clients from those that each client has for itself, wrapped behind its first
+// packet (tls-crypt-v2): servers answer those with the ids of early negotiation.
+func (p *openvpn) noteCrypt(s *Session, op byte, b []byte) {
+	if op == openvpnResetClient3 || b[9] == openvpnEarlyNegotiation {
+		s.Doc.AddString(p.f.auth, "tls-crypt-v2")
+		return
+	}
+	s.Doc.AddString(p.f.auth, "tls-crypt")
 }
 
 // message puts the messages of a direction in order: the first is the reset, the others are TLS.
