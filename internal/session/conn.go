@@ -112,23 +112,3 @@ func (b *Builder) datagram(f *flow, p *packet.Packet, dir dissect.Dir) {
 		c.s.Datagram(dir, uint32(p.L3Type), p.L3)
 	}
 }
-
-// sctpPacket gives the DATA chunks of a packet to the dissectors, in the order
-// they came (RFC 9260 section 3.3.1).
-func (b *Builder) sctpPacket(f *flow, c *conn, p *packet.Packet, dir dissect.Dir) {
-	const dataChunk, dataHeader = 0, 16
-	for rest := p.Payload; len(rest) >= 4; {
-		n := int(rest[2])<<8 | int(rest[3])
-		if n < 4 || n > len(rest) {
-			return
-		}
-		if rest[0] == dataChunk && n >= dataHeader {
-			ppid := uint32(rest[12])<<24 | uint32(rest[13])<<16 | uint32(rest[14])<<8 | uint32(rest[15])
-			data := rest[dataHeader:n]
-			f.notePayload(dir, data)
-			c.s.Datagram(dir, ppid, data)
-		}
-		n = (n + 3) &^ 3 // chunks are padded to 4 bytes
-		rest = rest[min(n, len(rest)):]
-	}
-}

@@ -22,6 +22,9 @@ func (b *Builder) save(f *flow, final bool) {
 		}
 	}
 	doc := b.scratch
+	if final && f.sctp != nil {
+		b.flushSCTP(f)
+	}
 	if c := f.conn; c != nil {
 		b.noteDisorder(f)
 		c.s.End(final)

@@ -59,6 +59,7 @@ type flow struct {
 	sides     [2]side
 	conn      *conn
 	fragments *packet.Defragmenter
+	sctp      *[2]sctpStream
 	counted   int64 // memory counted in the Builder's sum
 }
 
@@ -209,6 +210,9 @@ func (f *flow) memory() int64 {
 	if f.fragments != nil {
 		n += fragmentBytes
 	}
+	if f.sctp != nil {
+		n += int64(f.sctp[0].held + f.sctp[1].held + sctpChunkBytes*(2+len(f.sctp[0].queue)+len(f.sctp[1].queue)))
+	}
 	for _, c := range f.seg.comments {
 		n += int64(len(c))
 	}
@@ -219,7 +223,8 @@ func (f *flow) memory() int64 {
 }
 
 const (
-	flowBytes     = 1024     // a flow with its small lists and its place in the table
-	connBytes     = 1536     // a conn with an empty document
-	fragmentBytes = 64 << 10 // a Defragmenter: a datagram or two of the eight it may hold
+	flowBytes      = 1024     // a flow with its small lists and its place in the table
+	connBytes      = 1536     // a conn with an empty document
+	fragmentBytes  = 64 << 10 // a Defragmenter: a datagram or two of the eight it may hold
+	sctpChunkBytes = 48       // a chunk that waits
 )
