@@ -13,6 +13,7 @@ type smb struct {
 	Base
 	f        *smbFields
 	skip     [2]int     // bytes of the message at hand that are not read whole
+	lost     [2]bool    // where the next message begins is not known
 	bulk     [2]smbBulk // bytes of a file among them
 	dialects []string   // offered by the client, version 1
 	files    *smbFiles
@@ -20,7 +21,8 @@ type smb struct {
 
 // smbBulk is bytes of a file that pass in a message.
 type smbBulk struct {
-	lead, left int // bytes before them, and how many they are
+	lead, left int   // bytes before them, and how many they are
+	at         int64 // where in the file
 	file       *smbFile
 }
 
@@ -50,19 +52,44 @@ func newSMB(r *spi.Registry) Protocol {
 		files:    declareFiles(r),
 	}
 	return Protocol{
-		Name:     "smb",
-		Matchers: []Matcher{{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")}},
-		New:      func(*Session) Parser { return &smb{f: f, files: newSMBFiles(f.files)} },
+		Name: "smb",
+		Matchers: []Matcher{
+			{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")},
+			{On: TCP, Bytes: "\x81\x00\x00\x44\x20", MinLen: 72, Func: netbiosRequest},
+		},
+		New: func(*Session) Parser { return &smb{f: f, files: newSMBFiles(f.files)} },
 	}
+}
+
+// netbiosRequest accepts a session request of NetBIOS (RFC 1002 section 4.3.2), two encoded names of 34 bytes, behind which
+// SMB comes. The reference does not.
+func netbiosRequest(s *Session, _ Dir, b []byte) bool {
+	for _, at := range [2]int{4, 38} {
+		if b[at] != 32 || b[at+33] != 0 {
+			return false
+		}
+		for _, c := range b[at+1 : at+33] {
+			if c < 'A' || c > 'P' {
+				return false
+			}
+		}
+	}
+	return !s.Reference
 }
 
 // Parse implements Parser.
 func (p *smb) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	const head = 4 // zero, then a length of 3 bytes (MS-SMB2 2.1); NetBIOS has types there
 	n := 0
+	if p.lost[dir] { // messages begin where segments do
+		if !at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")(s, dir, b) || b[0] != 0 {
+			return len(b), More
+		}
+		p.lost[dir] = false
+	}
 	for {
 		m := min(p.skip[dir], len(b)-n)
-		p.pass(dir, b[n:n+m])
+		p.pass(s, dir, b[n:n+m])
 		p.skip[dir] -= m
 		n += m
 		if len(b)-n < head {
@@ -107,7 +134,7 @@ func smbBulkHeader(b []byte) int {
 }
 
 // pass takes bytes of a message that is not read whole: those of a file are hashed.
-func (p *smb) pass(dir Dir, b []byte) {
+func (p *smb) pass(s *Session, dir Dir, b []byte) {
 	d := &p.bulk[dir]
 	if d.file == nil || len(b) == 0 {
 		return
@@ -115,7 +142,8 @@ func (p *smb) pass(dir Dir, b []byte) {
 	m := min(d.lead, len(b))
 	d.lead -= m
 	b = b[m:min(len(b), m+d.left)]
-	d.file.write(b)
+	d.file.hash.at(s, d.at, b)
+	d.at += int64(len(b))
 	if d.left -= len(b); d.left == 0 {
 		d.file = nil
 	}
@@ -125,8 +153,8 @@ func (p *smb) pass(dir Dir, b []byte) {
 // part that is read.
 func (p *smb) carry(s *Session, dir Dir, f *smbFile, offset int64, at, size int, write bool) {
 	p.bulk[dir] = smbBulk{}
-	if skip, ok := p.files.begin(s, f, offset, size, write); ok && at >= 0 {
-		p.bulk[dir] = smbBulk{lead: at + skip, left: size - skip, file: f}
+	if p.files.begin(s, f, offset, size, write) && at >= 0 {
+		p.bulk[dir] = smbBulk{lead: at, left: size, at: offset, file: f}
 	}
 }
 
@@ -138,19 +166,41 @@ func (p *smb) End(s *Session, final bool) {
 }
 
 // Gap implements Parser: a message of known length survives it.
-func (p *smb) Gap(_ *Session, dir Dir, missing int) Status {
+func (p *smb) Gap(s *Session, dir Dir, missing int) Status {
 	if missing > p.skip[dir] {
-		return Done
+		if s.Reference {
+			return Done
+		}
+		p.lose(dir)
+		return More
 	}
 	if d := &p.bulk[dir]; d.file != nil {
-		d.file.hash.lost = true
-		d.file.next += int64(min(missing, d.left))
 		m := min(d.lead, missing)
 		d.lead -= m
-		d.left -= min(d.left, missing-m)
+		if m = min(d.left, missing-m); m > 0 {
+			d.file.hash.lose(s)
+			d.left, d.at = d.left-m, d.at+int64(m)
+		}
+		if d.left == 0 {
+			d.file = nil
+		}
 	}
 	p.skip[dir] -= missing
 	return More
+}
+
+// lose says that where the next message begins is not known; which files are open is not known any more.
+func (p *smb) lose(dir Dir) {
+	if d := &p.bulk[dir]; d.file != nil {
+		d.file.hash.lost = true
+		*d = smbBulk{}
+	}
+	for _, f := range p.files.open {
+		if f.hash != nil {
+			f.hash.lost = true // whether it was in what is missing is not known
+		}
+	}
+	p.skip[dir], p.lost[dir] = 0, true
 }
 
 func (p *smb) message(s *Session, dir Dir, b []byte) {

@@ -120,9 +120,9 @@ func (p *smb) smb2Carry(s *Session, dir Dir, b []byte, at int, size uint32, f *s
 		p.bulk[dir].lead += at - len(b)
 		return
 	}
-	p.pass(dir, b[at:])
+	p.pass(s, dir, b[at:])
 	if p.bulk[dir].file != nil { // the rest is not within the message, or was cut off a chain
-		p.bulk[dir].file.hash.lost = true
+		p.bulk[dir].file.hash.lose(s)
 		p.bulk[dir] = smbBulk{}
 	}
 }
@@ -169,7 +169,7 @@ func (p *smb) smb2Answer(s *Session, dir Dir, b, body []byte) {
 	}
 	if status != 0 {
 		if f := p.files.file(asked.file); command == smb2Read && status == endOfFile && f != nil {
-			f.ended = asked.offset == f.next
+			f.ended = f.hash != nil && asked.offset == f.hash.next
 		}
 		return
 	}

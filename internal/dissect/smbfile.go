@@ -1,8 +1,13 @@
 package dissect
 
-import "strings"
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+)
 
-// smbFiles keeps track of the files that a session has open, and hashes what is read or written in order.
+// smbFiles keeps track of the files that a session has open, and hashes what is read or written.
 type smbFiles struct {
 	fields  *fileFields
 	source  string
@@ -10,6 +15,7 @@ type smbFiles struct {
 	pending map[smbCall]smbAsked // requests without an answer
 	pipes   map[uint32]bool      // trees that are no disks
 	last    *smbFile             // opened by the answer before, for chains of related requests
+	parts   []*smbFile           // closed before they were carried whole, oldest first: some are opened again and go on
 }
 
 // smbID names an open file: the FileId of version 2 and 3, of which the persistent half may be shared, or the FID of version 1.
@@ -29,11 +35,10 @@ type smbAsked struct {
 
 // smbFile is an open file.
 type smbFile struct {
+	tree    uint32
 	name    string
 	size    int64 // when it was opened, -1: not known
-	hash    *fileHash
-	next    int64 // offset behind what was hashed
-	top     int64 // highest offset behind anything carried
+	hash    *scattered
 	written bool
 	ended   bool // the server said that the file ends here
 	held    int
@@ -42,6 +47,7 @@ type smbFile struct {
 const (
 	smbMaxOpen    = 128  // open files that are followed
 	smbMaxPending = 1024 // requests without an answer
+	smbMaxParts   = 8    // files that were closed before they were whole
 )
 
 func newSMBFiles(fields *fileFields) *smbFiles {
@@ -90,7 +96,7 @@ func (p *smbFiles) opened(s *Session, asked smbAsked, id smbID, size int64) {
 		return
 	}
 	p.closed(s, id, -1)
-	f := &smbFile{name: asked.name, size: size, held: held}
+	f := &smbFile{tree: asked.tree, name: asked.name, size: size, held: held}
 	p.open[id] = f
 	p.last = f
 }
@@ -110,41 +116,46 @@ func smbRelated() (id smbID) {
 	return id
 }
 
-// begin says that bytes of the file from the offset on follow, and returns how many of them are to be skipped, or
-// false when none are of use.
-func (p *smbFiles) begin(s *Session, f *smbFile, offset int64, size int, write bool) (skip int, ok bool) {
+// begin says that bytes of the file from the offset on follow, and reports whether they are of use.
+func (p *smbFiles) begin(s *Session, f *smbFile, offset int64, size int, write bool) bool {
 	if f == nil || size <= 0 || offset < 0 {
-		return 0, false
+		return false
 	}
 	if f.hash == nil {
 		if !s.Hold(fileHashBytes) {
-			return 0, false
+			return false
 		}
 		f.held += fileHashBytes
-		f.hash = newFileHash()
+		f.hash = newScattered()
+		p.resume(s, f, offset, write)
 	}
+	h := f.hash
 	f.written = f.written || write
-	f.top = max(f.top, offset+int64(size))
 	switch {
-	case offset == f.next:
-	case offset == 0: // from the beginning again
-		f.hash.reset()
-		f.next = 0
-	case offset+int64(size) <= f.next:
-		return 0, false // again
-	case offset < f.next:
-		return int(f.next - offset), true
-	default:
-		f.hash.lost = true // a hole: what follows is counted only
-		f.next = offset
+	case offset == 0 && (h.lost || write && h.next > 0):
+		h.restart(s)
+	case write && h.meets(offset, size): // what was hashed is written over
+		h.lose(s)
 	}
-	return 0, true
+	h.expect(s, offset, size)
+	return true
 }
 
-// write takes bytes of the file.
-func (f *smbFile) write(b []byte) {
-	f.hash.write(b, fileHeadBytes)
-	f.next += int64(len(b))
+// resume goes on with a file that was carried in part before it was closed, when the piece at the offset is the next.
+func (p *smbFiles) resume(s *Session, f *smbFile, offset int64, write bool) {
+	for i, part := range p.parts {
+		if part.tree != f.tree || part.name != f.name {
+			continue
+		}
+		// A file that was read must not have changed its size since, one that was written must have what was written.
+		same := f.size == part.size && !part.written || f.size == part.hash.next && part.written
+		if offset > 0 && offset == part.hash.next && same && write == part.written {
+			f.hash = part.hash
+		}
+		s.Hold(-part.held)
+		p.parts = append(p.parts[:i:i], p.parts[i+1:]...)
+		return
+	}
 }
 
 // closed notes a file that was read or written. size is its size when it was closed, -1: not known.
@@ -156,23 +167,49 @@ func (p *smbFiles) closed(s *Session, id smbID, size int64) {
 	delete(p.open, id)
 	s.Hold(-f.held)
 	p.note(s, f, size)
+	if f.hash != nil {
+		p.keep(s, f)
+	}
+}
+
+// keep keeps a file that was carried in part, from the beginning on, in case that it goes on when it is opened again.
+func (p *smbFiles) keep(s *Session, f *smbFile) {
+	h := f.hash
+	if h.lost || h.next == 0 || h.next < h.top || f.size == h.next || !s.Hold(f.held) {
+		return
+	}
+	if len(p.parts) >= smbMaxParts {
+		s.Hold(-p.parts[0].held)
+		p.parts = p.parts[1:]
+	}
+	p.parts = append(p.parts, f)
 }
 
 // note files a file that was carried, with its hashes when it was carried from its beginning to its end.
 func (p *smbFiles) note(s *Session, f *smbFile, size int64) {
-	if f.hash == nil || f.hash.n == 0 {
+	h := f.hash
+	if h == nil || len(h.have) == 0 {
 		return
 	}
 	if size < 0 {
 		size = f.size
 	}
-	whole := f.next >= f.top && (f.next == size || f.ended || f.written && f.next >= size)
-	p.fields.add(s, p.source, strings.TrimPrefix(f.name, `\`), f.hash, whole)
+	whole := h.next >= h.top && (h.next == size || f.ended || f.written && h.next >= size)
+	if !whole && len(h.early) > 0 {
+		h.lose(s)
+	}
+	h.n = h.size()
+	p.fields.add(s, p.source, strings.TrimPrefix(f.name, `\`), &h.fileHash, whole)
 }
 
 // end notes the files that were not closed.
 func (p *smbFiles) end(s *Session) {
-	for id := range p.open {
+	ids := slices.SortedFunc(maps.Keys(p.open), func(a, b smbID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range ids {
 		p.closed(s, id, -1)
 	}
+	for _, part := range p.parts {
+		s.Hold(-part.held)
+	}
+	p.parts = nil
 }

@@ -98,6 +98,13 @@ func TestSMB2Files(t *testing.T) {
 		return []string{smbFrame(smb2Test(6, 0, 90, false, smb2CloseBody(smb2TestID))), smbFrame(smb2Test(6, 0, 90, true, smb2Closed(size)))}
 	}
 	whole, part := wholeFile("smb", `dir\a.pdf`, "application/pdf", content), "smb dir\\a.pdf 102400 application/pdf - -"
+	parallel := []string{"", ""} // answered in another order than asked
+	for _, i := range []int{0, 1, 2, 3} {
+		parallel[0] += read(20+i, 50_000*i, content[50_000*i:min(len(content), 50_000*(i+1))])[0]
+	}
+	for _, i := range []int{1, 0, 3, 2} {
+		parallel[1] += read(20+i, 50_000*i, content[50_000*i:min(len(content), 50_000*(i+1))])[1]
+	}
 	for _, tt := range []struct {
 		name  string
 		parts [][]string
@@ -110,7 +117,17 @@ func TestSMB2Files(t *testing.T) {
 		{"read in part", [][]string{tree, create(len(content)), read(3, 0, content[:cut]), closing(len(content))}, []string{part}},
 		{"written", [][]string{tree, create(0), write(3, 0, content[:cut]), write(4, cut, content[cut:]), closing(len(content))}, []string{whole}},
 		{"written in part", [][]string{tree, create(len(content)), write(3, 0, content[:cut]), closing(len(content))}, []string{part}},
-		{"written out of order", [][]string{tree, create(0), write(3, cut, content[cut:]), write(4, 0, content[:cut])}, []string{"smb dir\\a.pdf 102400 application/pdf - -"}},
+		{"written out of order", [][]string{tree, create(0), write(3, cut, content[cut:]), write(4, 0, content[:cut]), closing(len(content))}, []string{whole}},
+		{"read out of order", [][]string{tree, create(len(content)), read(3, 50_000, content[50_000:cut]), read(4, cut, content[cut:]), read(5, 0, content[:60_000]), closing(len(content))}, []string{whole}},
+		{"read by parallel requests", [][]string{tree, create(len(content)), parallel, closing(len(content))}, []string{whole}},
+		{"read from the end, more than may wait", [][]string{tree, create(4 * cut), read(3, 3*cut, content[:cut]), read(4, 2*cut, content[:cut]), read(5, 0, content[:cut]), read(6, cut, content[:cut]), closing(4 * cut)}, []string{"smb dir\\a.pdf 409600 application/pdf - -"}},
+		{"a piece never comes", [][]string{tree, create(len(content)), read(3, 0, content[:cut]), read(4, cut+10, content[cut+10:]), closing(len(content))}, []string{"smb dir\\a.pdf 170999 application/pdf - -"}},
+		{"written over", [][]string{tree, create(0), write(3, 0, content[:cut]), write(4, 10, "new"), write(5, cut, content[cut:]), closing(len(content))}, []string{"smb dir\\a.pdf 171009 application/pdf - -"}},
+		{"written anew", [][]string{tree, create(0), write(3, 0, "draft"), write(4, 0, content[:cut]), write(5, cut, content[cut:]), closing(len(content))}, []string{whole}},
+		{"read whole, and its head again", [][]string{tree, create(len(content)), read(3, 0, content), read(4, 0, content[:9]), closing(len(content))}, []string{whole}},
+		{"read, closed and gone on with", [][]string{tree, create(len(content)), read(3, 0, content[:cut]), closing(len(content)), create(len(content)), read(4, cut, content[cut:]), closing(len(content))}, []string{part, whole}},
+		{"written, closed and gone on with", [][]string{tree, create(0), write(3, 0, content[:cut]), closing(cut), create(cut), write(4, cut, content[cut:]), closing(len(content))}, []string{wholeFile("smb", `dir\a.pdf`, "application/pdf", content[:cut]), whole}},
+		{"gone on with after a change", [][]string{tree, create(len(content)), read(3, 0, content[:cut]), closing(len(content)), create(len(content) + 1), read(4, cut, content[cut:]), closing(len(content) + 1)}, []string{part, "smb dir\\a.pdf 68609 - - -"}},
 		{"a pipe is no file", [][]string{pipe, create(0), write(3, 0, "request"), closing(0)}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
