@@ -250,6 +250,76 @@ func TestSnaplen(t *testing.T) {
 	}
 }
 
+// TestPayloadLen holds that the length of the payload is what was on the wire, wherever the capture ends.
+func TestPayloadLen(t *testing.T) {
+	data := make([]byte, 77)
+	in4 := func(proto uint8, l4 []byte) []byte {
+		return eth(macA, macB, etherIPv4, ip4("10.1.1.1", "10.2.2.2", proto, l4))
+	}
+	offload := in4(ProtoTCP, tcp(1, 2, 3, 4, FlagACK, data))
+	offload[16], offload[17] = 0, 0
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		from  int // bytes of the capture that tell
+		want  uint32
+	}{
+		{"TCP", in4(ProtoTCP, tcp(1, 2, 3, 4, FlagACK, data)), 34, 77},
+		{"TCP over IPv6", eth(macA, macB, etherIPv6, ip6("fc00::1", "fc00::2", ProtoTCP, tcp(1, 2, 3, 4, FlagACK, data))), 54, 77},
+		{"TCP, no length: offload", offload, 34, 77},
+		{"UDP", in4(ProtoUDP, udp(1, 2, data)), 34, 77},
+		{"UDP with padding behind", cat(in4(ProtoUDP, udp(1, 2, data[:2])), data[:16]), 42, 2},
+		{"SCTP", in4(ProtoSCTP, sctp(1, 2, data)), 34, 77},
+		{"ICMP", in4(ProtoICMP, icmp(8, 0, data)), 34, uint32(len(icmp(8, 0, data)))},
+		{"ESP", in4(ProtoESP, data), 34, 69},
+		{"TCP in GRE", in4(ProtoGRE, gre(0, etherIPv4, nil, ip4("10.1.1.3", "10.2.2.4", ProtoTCP, tcp(1, 2, 3, 4, FlagACK, data)))), 58, 77},
+		{"nothing", in4(ProtoTCP, tcp(1, 2, 3, 4, FlagACK, nil)), 34, 0},
+	} {
+		for n := c.from; n <= len(c.frame); n++ {
+			var p Packet
+			NewDecoder(LinkEthernet, Options{}).Decode(c.frame[:n:n], 1, len(c.frame), &p)
+			if p.PayloadLen != c.want {
+				t.Errorf("%s, cut at %d of %d: payload of %d bytes, want %d", c.name, n, len(c.frame), p.PayloadLen, c.want)
+			}
+		}
+	}
+}
+
+// TestPayloadLenOfFragments adds up what fragments of a cut capture carry.
+func TestPayloadLenOfFragments(t *testing.T) {
+	data := make([]byte, 200)
+	for _, c := range []struct {
+		name  string
+		proto uint8
+		l4    []byte
+		want  uint32
+	}{
+		{"UDP", ProtoUDP, udp(1, 2, data), 200},
+		{"ICMP", ProtoICMP, icmp(8, 0, data), uint32(len(icmp(8, 0, data)))},
+		{"TCP", ProtoTCP, tcp(1, 2, 3, 4, FlagACK, data), 200},
+	} {
+		d := NewDecoder(LinkEthernet, Options{})
+		var sum uint32
+		for off := 0; off < len(c.l4); off += 80 {
+			end, more := min(off+80, len(c.l4)), uint16(0)
+			if end < len(c.l4) {
+				more = 0x2000
+			}
+			frame := eth(macA, macB, etherIPv4, ip4("10.1.1.1", "10.2.2.2", c.proto, c.l4[off:end], ip4Opt{id: 7, frag: uint16(off/8) | more}))
+			n := 14 + 20 + 24
+			var p Packet
+			d.Decode(frame[:n:n], 1, len(frame), &p)
+			if !p.CutFragment() {
+				t.Errorf("%s: fragment at %d is not cut", c.name, off)
+			}
+			sum += p.PayloadLen
+		}
+		if sum != c.want {
+			t.Errorf("%s: fragments of %d bytes in all, want %d", c.name, sum, c.want)
+		}
+	}
+}
+
 func TestHeaderFields(t *testing.T) {
 	p := decode(t, LinkEthernet, eth(macA, macB, etherVLAN, tag(0x6064, etherIPv4, ip4("10.2.2.2", "10.1.1.1", ProtoTCP, tcp(443, 40000, 7, 9, FlagSYN|FlagACK|FlagAE, nil), ip4Opt{id: 77, frag: 0x4000}))))
 	if p.Seq != 7 || p.Ack != 9 || p.Flags != FlagSYN|FlagACK|FlagAE || p.Window != 0x2000 || p.SrcPort != 443 || p.DstPort != 40000 {

@@ -72,7 +72,7 @@ func (d *Decoder) keyMAC(p *Packet, typ uint16) {
 // forgetIP clears what IP and UDP headers of a tunnel left, when what it carries is not IP.
 func (p *Packet) forgetIP() {
 	p.TTL, p.TOS, p.Proto, p.IPID, p.SrcPort, p.DstPort = 0, 0, 0, 0, 0, 0
-	p.L4, p.Payload = nil, nil
+	p.L4, p.Payload, p.PayloadLen = nil, nil, 0
 }
 
 // setMACs takes the addresses of an Ethernet header (destination first); those of the header around it

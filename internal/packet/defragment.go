@@ -93,6 +93,9 @@ func lengthOf(head []byte) int {
 	return 40 + int(be16(head[4:]))
 }
 
+// CutFragment reports whether p is a fragment whose end was not captured, so that its datagram cannot be put together.
+func (p *Packet) CutFragment() bool { return p.Fragment && lengthOf(p.fragL3) > len(p.fragL3) }
+
 // fragIDOf returns what names the datagram of a fragment with the given headers.
 func fragIDOf(head []byte) fragID {
 	id := fragID{kind: KindIPv6}

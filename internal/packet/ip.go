@@ -28,13 +28,18 @@ func (h *ipHeader) apply(p *Packet) {
 	}
 	p.TTL, p.TOS, p.Proto, p.IPID = h.ttl, h.tos, h.proto, h.ident
 	p.Truncated, p.Missing = h.missing != 0, h.missing
-	p.L3, p.L4, p.Payload = h.l3, h.l4, nil
+	p.L3, p.L4, p.Payload, p.PayloadLen = h.l3, h.l4, nil, 0
 }
 
 // setKey keys the packet on the header's addresses.
 func (h *ipHeader) setKey(p *Packet, sp, dp uint16) {
 	p.SrcPort, p.DstPort = sp, dp
 	p.Key, p.Dir = NewKey(h.kind, h.proto, h.src, h.dst, sp, dp)
+}
+
+// length returns how long the payload behind head bytes of the layer 4 header was on the wire.
+func (h *ipHeader) length(head int) uint32 {
+	return uint32(max(0, len(h.l4)+int(h.missing)-head))
 }
 
 // partial reports whether the end of the datagram is not in l4.
@@ -50,7 +55,7 @@ func (d *Decoder) ipv4(b []byte, p *Packet, depth int) bool {
 	head, total := int(b[0]&15)*4, int(be16(b[2:]))
 	h := ipHeader{kind: KindIPv4, proto: b[9], ttl: b[8], tos: b[1], ident: uint32(be16(b[4:]))}
 	if total == 0 {
-		total, h.offload = len(b), true
+		total, h.offload = len(b)+p.cut(), true
 	}
 	if head < 20 || total < head || len(b) < head {
 		p.L3Type, p.L3 = etherIPv4, b
@@ -79,8 +84,8 @@ func (d *Decoder) ipv6(b []byte, p *Packet, depth int) bool {
 	}
 	h := ipHeader{kind: KindIPv6, proto: b[6], ttl: b[7], tos: b[0]<<4 | b[1]>>4}
 	total := 40 + int(be16(b[4:]))
-	if total == 40 && len(b) > 40 && h.proto != 59 { // a jumbogram or offload
-		total, h.offload = len(b), true
+	if all := len(b) + p.cut(); total == 40 && all > 40 && h.proto != 59 { // a jumbogram or offload
+		total, h.offload = all, true
 	}
 	if total > len(b) {
 		h.missing = uint32(total - len(b))
@@ -151,6 +156,9 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 			p.fragLink = d.frameCap - cap(h.l3)
 		}
 		if h.fragOff != 0 {
+			if h.missing != 0 && !headTellsLength(h.proto) {
+				p.PayloadLen = h.length(0)
+			}
 			h.setKey(p, 0, 0)
 			d.frags.find(&id, p)
 			return true
@@ -178,7 +186,7 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 		ok = h.other(p)
 	}
 	if !ok || h.badExt {
-		p.Mark, p.Payload = MarkCorruptIP, nil
+		p.Mark, p.Payload, p.PayloadLen = MarkCorruptIP, nil, 0
 		h.setKey(p, 0, 0)
 	}
 	return true
@@ -196,7 +204,7 @@ func (h *ipHeader) tcp(p *Packet) bool {
 	}
 	p.Seq, p.Ack = be32(b[4:]), be32(b[8:])
 	p.Flags, p.Window = be16(b[12:])&0x1ff, be16(b[14:])
-	p.Payload = b[min(head, len(b)):]
+	p.Payload, p.PayloadLen = b[min(head, len(b)):], h.length(head)
 	h.setKey(p, be16(b), be16(b[2:]))
 	return true
 }
@@ -212,9 +220,12 @@ func (h *ipHeader) udp(p *Packet) bool {
 		if !h.offload || n != 0 {
 			return false
 		}
-		n = len(b)
+		n = len(b) + int(h.missing)
 	}
-	p.Payload = cut(b[8:], n-8)
+	p.Payload, p.PayloadLen = cut(b[8:], n-8), min(uint32(n-8), h.length(8))
+	if h.missing != 0 && h.moreFrags {
+		p.PayloadLen = uint32(n - 8) // of all fragments
+	}
 	h.setKey(p, be16(b), be16(b[2:]))
 	return true
 }
@@ -224,7 +235,7 @@ func (h *ipHeader) icmp(p *Packet) bool {
 	if len(h.l4) < 4 {
 		return h.cutPorts(p)
 	}
-	p.ICMPType, p.ICMPCode, p.Payload = h.l4[0], h.l4[1], h.l4
+	p.ICMPType, p.ICMPCode, p.Payload, p.PayloadLen = h.l4[0], h.l4[1], h.l4, h.length(0)
 	h.setKey(p, 0, 0)
 	return true
 }
@@ -237,20 +248,20 @@ func (h *ipHeader) other(p *Packet) bool {
 		if len(b) < 12 {
 			return h.cutPorts(p)
 		}
-		p.Payload = b[12:]
+		p.Payload, p.PayloadLen = b[12:], h.length(12)
 		h.setKey(p, be16(b), be16(b[2:]))
 		return true
 	case ProtoESP: // RFC 4303
 		if len(b) < 8 {
 			return h.cutPorts(p)
 		}
-		p.Payload = b[8:]
+		p.Payload, p.PayloadLen = b[8:], h.length(8)
 	case ProtoAH: // RFC 4302
 		if len(b) < 12 {
 			return h.cutPorts(p)
 		}
 		if b[0] == ProtoESP {
-			p.Payload = b[8:]
+			p.Payload, p.PayloadLen = b[8:], h.length(8)
 		} else {
 			p.Mark = MarkUnknownIP
 		}
@@ -268,6 +279,9 @@ func (h *ipHeader) cutPorts(p *Packet) bool {
 	if !h.partial() {
 		return false
 	}
+	if h.missing != 0 {
+		p.PayloadLen = h.length(h.headBytes())
+	}
 	if len(h.l4) < 4 || !hasPorts(h.proto) {
 		h.setKey(p, 0, 0)
 		return true
@@ -275,3 +289,32 @@ func (h *ipHeader) cutPorts(p *Packet) bool {
 	h.setKey(p, be16(h.l4), be16(h.l4[2:]))
 	return true
 }
+
+// headBytes returns the length of the layer 4 header, of which the end is cut: the least one where it does not say.
+func (h *ipHeader) headBytes() int {
+	switch h.proto {
+	case ProtoTCP:
+		if len(h.l4) > 12 {
+			return max(20, int(h.l4[12]>>4)*4)
+		}
+		return 20
+	case ProtoSCTP:
+		return 12
+	case ProtoUDP, ProtoESP:
+		return 8
+	}
+	return 0
+}
+
+// headTellsLength reports whether the first fragment of a datagram says how much all of them carry: UDP by its
+// length, tunnels by what is inside.
+func headTellsLength(proto uint8) bool {
+	switch proto {
+	case ProtoUDP, ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS:
+		return true
+	}
+	return false
+}
+
+// cut returns how many bytes of the frame's end were not captured.
+func (p *Packet) cut() int { return max(0, int(p.WireLen)-int(p.CapLen)) }

@@ -138,9 +138,14 @@ type Packet struct {
 	ICMPType, ICMPCode uint8
 
 	// Truncated: the capture ends before the IP datagram does (snaplen). Missing says how many bytes of
-	// payload are not there.
+	// it are not there.
 	Truncated bool
 	Missing   uint32
+
+	// PayloadLen is how long Payload was on the wire, as the headers of layers 3 and 4 say: more than its
+	// length when Truncated. It counts also where the layer 4 header is cut itself; of truncated fragments
+	// it is, added up, what the whole datagram carries.
+	PayloadLen uint32
 
 	L3      []byte // from the innermost network header (IP, ARP, LLC) to the end of its datagram, Ethernet padding removed
 	L4      []byte // after the IP header and its extension headers; nil without IP
@@ -227,5 +232,5 @@ func (p *Packet) reset() {
 func (p *Packet) resetNetwork() {
 	p.L3Type, p.TTL, p.TOS, p.Proto, p.IPID, p.Fragment, p.MoreFrags, p.FragOff = 0, 0, 0, 0, 0, false, false, 0
 	p.SrcPort, p.DstPort, p.Seq, p.Ack, p.Flags, p.Window, p.ICMPType, p.ICMPCode = 0, 0, 0, 0, 0, 0, 0, 0
-	p.Truncated, p.Missing, p.L3, p.L4, p.Payload = false, 0, nil, nil, nil
+	p.Truncated, p.Missing, p.PayloadLen, p.L3, p.L4, p.Payload = false, 0, 0, nil, nil, nil
 }

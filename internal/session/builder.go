@@ -132,9 +132,12 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 		b.save(f, false)
 		f.segStart = p.TimeNanos
 	}
-	if !p.Fragment {
+	switch {
+	case !p.Fragment:
 		b.payload(f, p, dir)
-	} else if b.defragment(f, p) {
+	case p.CutFragment() && !b.cfg.Reference:
+		f.seg.payload[dir] += uint64(p.PayloadLen) // it cannot be put together
+	case b.defragment(f, p):
 		if byDatagram {
 			f.count(&b.whole, dir, pos, true)
 		}
@@ -147,6 +150,17 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if b.memory > int64(b.cfg.MemoryBytes) && !b.replaying {
 		b.shrink()
 	}
+}
+
+// payloadLen returns how many bytes of payload a packet counts with: those on the wire, whatever the snaplen or a
+// sensor's cut-off left of them. Headers that claim more than the frame had are not believed. To the reference a
+// packet has what was captured.
+func (b *Builder) payloadLen(p *packet.Packet) uint32 {
+	n := uint32(len(p.Payload))
+	if b.cfg.Reference || p.WireLen <= p.CapLen {
+		return n
+	}
+	return min(p.PayloadLen, n+p.WireLen-p.CapLen)
 }
 
 // payload takes what a packet, or a datagram put together of fragments, carries.

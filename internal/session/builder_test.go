@@ -367,7 +367,7 @@ func TestCaptureCut(t *testing.T) {
 	want := parse(whole)
 	for _, got := range docs {
 		doc := parse(got)
-		for _, field := range []spi.FieldID{spi.NetworkBytes, spi.NetworkPackets, spi.SourceBytes, spi.DestinationBytes, spi.FlagsFIN} {
+		for _, field := range []spi.FieldID{spi.NetworkBytes, spi.NetworkPackets, spi.SourceBytes, spi.DestinationBytes, spi.ClientBytes, spi.ServerBytes, spi.TotalDataBytes, spi.FlagsFIN} {
 			a, _ := doc.Int(field)
 			b, _ := want.Int(field)
 			if a != b {

@@ -94,7 +94,7 @@ func (b *Builder) releaseConn(c *conn) {
 
 // datagram gives the payload of a packet that is not TCP to the dissectors.
 func (b *Builder) datagram(f *flow, p *packet.Packet, dir dissect.Dir) {
-	f.seg.payload[dir] += uint64(len(p.Payload))
+	f.seg.payload[dir] += uint64(b.payloadLen(p))
 	if p.Mark != packet.MarkNone {
 		return
 	}

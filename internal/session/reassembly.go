@@ -28,10 +28,11 @@ type sink interface {
 
 // queued is a segment that came before the bytes in front of it.
 type queued struct {
-	seq  uint32
-	n    uint32 // bytes of sequence space
-	have uint32 // how many of them were captured, from the first on
-	data []byte // the captured bytes; nil when nobody wanted them: the extent is kept to count bytes once
+	seq    uint32
+	n      uint32 // bytes of sequence space
+	counts uint32 // how many of them count as payload, from the first on
+	have   uint32 // how many of them were captured, likewise
+	data   []byte // the captured bytes; nil when nobody wanted them: the extent is kept to count bytes once
 }
 
 // stream puts one direction of a TCP session in order. Of bytes that come twice
@@ -44,7 +45,7 @@ type stream struct {
 	acked   bool   // the other side acknowledged bytes behind the hole
 	ackedAt uint32 // the flow's packet count then
 
-	bytes    uint64 // payload delivered, each byte once
+	bytes    uint64 // payload that packets had, each byte once
 	disorder bool   // a segment came after one that follows it
 	conflict bool   // a byte came twice with different values
 }
@@ -68,17 +69,16 @@ func (st *stream) release() {
 	st.queue, st.held, st.acked = st.queue[:0], 0, false
 }
 
-// segment takes the payload of one packet: data, and missing more bytes that were
-// not captured (snaplen).
-func (st *stream) segment(seq uint32, data []byte, missing uint32, to sink, limit int) {
+// segment takes the payload of one packet: n bytes, of which data was captured, the
+// others not (snaplen), and counts are counted.
+func (st *stream) segment(seq uint32, data []byte, n, counts uint32, to sink, limit int) {
 	st.begin(seq)
-	n := uint32(len(data)) + missing
 	ahead := int32(seq - st.next)
 	if ahead > maxWindow || ahead < -maxWindow || n > maxWindow {
 		return
 	}
 	if ahead > 0 {
-		st.enqueue(seq, n, data, to.wanted())
+		st.enqueue(seq, n, counts, data, to.wanted())
 		if st.held > limit || len(st.queue) > maxQueued {
 			st.skip(to)
 		}
@@ -87,7 +87,7 @@ func (st *stream) segment(seq uint32, data []byte, missing uint32, to sink, limi
 	if len(st.queue) > 0 && int32(seq+n-st.next) > 0 {
 		st.disorder = true
 	}
-	st.take(queued{seq: seq, n: n, have: uint32(len(data)), data: data}, to)
+	st.take(queued{seq: seq, n: n, counts: counts, have: uint32(len(data)), data: data}, to)
 	st.drain(to)
 }
 
@@ -99,8 +99,10 @@ func (st *stream) take(q queued, to sink) {
 	}
 	st.next = q.seq + q.n
 	from := old
+	if old < q.counts {
+		st.bytes += uint64(q.counts - old)
+	}
 	if old < q.have {
-		st.bytes += uint64(q.have - old)
 		if q.data != nil {
 			to.deliver(q.data[old:])
 			from = q.have
@@ -128,7 +130,7 @@ func (st *stream) drain(to sink) {
 
 // enqueue keeps a segment that is ahead. Where it overlaps what is queued, the
 // queued bytes stay.
-func (st *stream) enqueue(seq, n uint32, data []byte, wanted bool) {
+func (st *stream) enqueue(seq, n, counts uint32, data []byte, wanted bool) {
 	off := seq - st.next // all queued segments lie ahead of next, so offsets from it order them
 	at, _ := slices.BinarySearchFunc(st.queue, off, func(q queued, off uint32) int {
 		if q.seq-st.next <= off {
@@ -142,6 +144,7 @@ func (st *stream) enqueue(seq, n uint32, data []byte, wanted bool) {
 			over := min(end-off, n)
 			st.compare(prev, seq, data)
 			seq, off, n = seq+over, off+over, n-over
+			counts -= min(over, counts)
 			data = data[min(int(over), len(data)):]
 		}
 	}
@@ -160,7 +163,7 @@ func (st *stream) enqueue(seq, n uint32, data []byte, wanted bool) {
 				st.disorder = true
 			}
 			keep := data[:min(int(part), len(data))]
-			q := queued{seq: seq, n: part, have: uint32(len(keep))}
+			q := queued{seq: seq, n: part, counts: min(part, counts), have: uint32(len(keep))}
 			if wanted {
 				q.data = append(make([]byte, 0, len(keep)), keep...)
 				st.held += len(keep)
@@ -172,10 +175,12 @@ func (st *stream) enqueue(seq, n uint32, data []byte, wanted bool) {
 			return
 		}
 		next = &st.queue[at]
+		counts -= min(part, counts)
 		data = data[min(int(part), len(data)):]
 		st.compare(next, next.seq, data)
 		over := min(next.n, rest)
 		seq, off, n = next.seq+over, next.seq-st.next+over, rest-over
+		counts -= min(over, counts)
 		data = data[min(int(over), len(data)):]
 		at++
 	}

@@ -25,6 +25,32 @@ func (t *tape) wanted() bool { return !t.deaf }
 
 const testLimit = 64 << 10
 
+// give gives a segment of which missing bytes more were not captured, and do not count.
+func give(st *stream, seq uint32, data []byte, missing uint32, to sink) {
+	n := uint32(len(data))
+	st.segment(seq, data, n+missing, n, to, testLimit)
+}
+
+// TestStreamCountsCutSegments feeds the same segments whole and cut: what they count is the same.
+func TestStreamCountsCutSegments(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for round := range 300 {
+		var whole, cut stream
+		whole.begin(1000)
+		cut.begin(1000)
+		for range 60 {
+			seq, n := uint32(1000+rng.IntN(2000)), uint32(1+rng.IntN(200))
+			give(&whole, seq, make([]byte, n), 0, &tape{})
+			cut.segment(seq, make([]byte, rng.IntN(int(n)+1)), n, n, &tape{}, testLimit)
+		}
+		whole.flush(&tape{})
+		cut.flush(&tape{})
+		if whole.bytes != cut.bytes || whole.next != cut.next {
+			t.Fatalf("round %d: %d bytes counted to %d, of cut segments %d to %d", round, whole.bytes, whole.next, cut.bytes, cut.next)
+		}
+	}
+}
+
 func TestStream(t *testing.T) {
 	type seg struct {
 		seq     uint32
@@ -62,7 +88,7 @@ func TestStream(t *testing.T) {
 			to := &tape{deaf: deaf}
 			st.begin(c.first)
 			for _, s := range c.segs {
-				st.segment(s.seq, []byte(s.data), s.missing, to, testLimit)
+				give(&st, s.seq, []byte(s.data), s.missing, to)
 			}
 			st.flush(to)
 			if got := string(to.b); got != c.want && !deaf {
@@ -106,7 +132,7 @@ func TestStreamAnyOrder(t *testing.T) {
 		to := &tape{}
 		st.begin(base)
 		for _, p := range parts {
-			st.segment(base+uint32(p.from), text[p.from:p.to], 0, to, testLimit)
+			give(&st, base+uint32(p.from), text[p.from:p.to], 0, to)
 		}
 		if !bytes.Equal(to.b, text) || to.gaps != 0 || st.conflict {
 			t.Fatalf("round %d: got %d bytes, %d gaps, conflict %v; want %d, 0, false", round, len(to.b), to.gaps, st.conflict, len(text))
@@ -120,7 +146,7 @@ func TestStreamGivesUpHoles(t *testing.T) {
 		to := &tape{}
 		st.begin(0)
 		for i := range uint32(100) {
-			st.segment(10+i*1000, make([]byte, 1000), 0, to, testLimit)
+			give(&st, 10+i*1000, make([]byte, 1000), 0, to)
 			if st.held > testLimit+1000 {
 				t.Fatalf("%d bytes held, limit %d", st.held, testLimit)
 			}
@@ -134,7 +160,7 @@ func TestStreamGivesUpHoles(t *testing.T) {
 		to := &tape{deaf: true}
 		st.begin(0)
 		for i := range uint32(100000) {
-			st.segment(10+i*2, []byte("x"), 0, to, testLimit)
+			give(&st, 10+i*2, []byte("x"), 0, to)
 			if len(st.queue) > maxQueued+1 {
 				t.Fatalf("%d segments queued, limit %d", len(st.queue), maxQueued)
 			}
@@ -144,8 +170,8 @@ func TestStreamGivesUpHoles(t *testing.T) {
 		var st stream
 		to := &tape{}
 		st.begin(0)
-		st.segment(0, []byte("ab"), 0, to, testLimit)
-		st.segment(5, []byte("fg"), 0, to, testLimit)
+		give(&st, 0, []byte("ab"), 0, to)
+		give(&st, 5, []byte("fg"), 0, to)
 		for i := range uint32(ackedWait) {
 			st.onAck(7, 10+i, to)
 		}
@@ -177,7 +203,7 @@ func FuzzStream(f *testing.F) {
 			}
 			b = b[3:]
 			n = min(n, len(b))
-			st.segment(base+off, b[:n], missing, to, testLimit)
+			give(&st, base+off, b[:n], missing, to)
 			b = b[n:]
 			if st.held > testLimit+0x7f || len(st.queue) > maxQueued+1 {
 				t.Fatalf("%d bytes in %d segments held", st.held, len(st.queue))
@@ -206,7 +232,7 @@ func BenchmarkStream(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		st.segment(seq, data, 0, to, testLimit)
+		give(&st, seq, data, 0, to)
 		seq += uint32(len(data))
 	}
 }

@@ -72,9 +72,16 @@ func (f *flow) newConnection(p *packet.Packet) bool {
 	return true
 }
 
+// tcpHeader is the length of a TCP header without options.
+const tcpHeader = 20
+
 // tcpPacket updates the session's state by a packet and puts its payload in order.
 func (b *Builder) tcpPacket(f *flow, p *packet.Packet, dir dissect.Dir) {
 	t := &f.tcp
+	if p.Truncated && len(p.L4) < tcpHeader {
+		f.seg.payload[dir] += uint64(b.payloadLen(p)) // its place in the stream is not known
+		return
+	}
 	flags := p.Flags
 	f.seg.flags.add(flags)
 	if p.Window == 0 && flags&packet.FlagRST == 0 {
@@ -90,14 +97,13 @@ func (b *Builder) tcpPacket(f *flow, p *packet.Packet, dir dissect.Dir) {
 		b.ack(f, p, dir)
 	}
 
-	n := uint32(len(p.Payload)) + p.Missing
-	if n > 0 && flags&packet.FlagRST == 0 { // the payload of a RST is a message of the stack (RFC 9293 section 3.5.3)
+	if n := p.PayloadLen; n > 0 && flags&packet.FlagRST == 0 { // the payload of a RST is a message of the stack (RFC 9293 section 3.5.3)
 		seq := p.Seq
 		if flags&packet.FlagSYN != 0 {
 			seq++
 		}
 		f.now(p.TimeNanos)
-		f.streams[dir].segment(seq, p.Payload, p.Missing, &f.sides[dir], int(b.cfg.ReassemblyBytes))
+		f.streams[dir].segment(seq, p.Payload, n, b.payloadLen(p), &f.sides[dir], int(b.cfg.ReassemblyBytes))
 	}
 	if flags&packet.FlagFIN != 0 {
 		t.fin[dir] = true
