@@ -62,6 +62,8 @@ type Options struct {
 	Protocols  *dissect.Set // for rules that ask for protocols
 
 	Others func() []capture.State // of what else runs beside, for the status
+
+	Capturing func() // told when capture begins
 }
 
 // counts are of all lanes, since the start.
@@ -208,6 +210,9 @@ func (s *Sensor) capture(ctx context.Context) error {
 		}()
 	}
 	s.log.InfoContext(ctx, "capturing", "sensor", s.cfg.Name, "sources", len(s.sources), "spool", s.cfg.Spool, "store", s.store.URL())
+	if s.opts.Capturing != nil {
+		s.opts.Capturing()
+	}
 	var all []error
 	for range s.sources {
 		if err := <-errs; err != nil {

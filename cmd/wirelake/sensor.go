@@ -23,6 +23,7 @@ import (
 	"wirelake/internal/config"
 	"wirelake/internal/dissect"
 	"wirelake/internal/objstore"
+	"wirelake/internal/systemd"
 	"wirelake/internal/telemetry"
 	"wirelake/sensor"
 	"wirelake/sensor/capture"
@@ -98,7 +99,8 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	sources, err := a.sensorSources(cfg)
+	manager := systemd.FromEnvironment()
+	sources, err := a.sensorSources(cfg, manager)
 	if err != nil {
 		return err
 	}
@@ -111,6 +113,7 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 		return usageErrorf("nothing to capture from: give --interface, --read, --connect or --watch, or set them in the configuration")
 	}
 	opts := sensor.Options{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Protocols: dissect.New()}
+	opts.Capturing = func() { a.tellManager(ctx, manager.Ready) }
 	if watcher != nil {
 		opts.Others = watcher.States
 	}
@@ -119,6 +122,7 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { a.tellManager(ctx, manager.Stopping) })()
 	side, stop := context.WithCancel(ctx)
 	if cfg.HTTP != "" {
 		if err := a.serveSensor(side, group, cfg.HTTP, s); err != nil {
@@ -176,15 +180,33 @@ func handOver(cfg sensor.Config) error {
 	return nil
 }
 
+// tellManager says something to the service manager, which does not need it to be right.
+func (a *app) tellManager(ctx context.Context, say func() error) {
+	if err := say(); err != nil {
+		a.log.WarnContext(ctx, "the service manager was not told", "error", err)
+	}
+}
+
 // sensorSources makes the sources of the settings, and opens the interfaces: what is
-// wrong with them is told before anything else is begun.
-func (a *app) sensorSources(cfg sensor.Config) ([]capture.Source, error) {
+// wrong with them is told before anything else is begun. Packet sockets are those that
+// the service manager kept.
+func (a *app) sensorSources(cfg sensor.Config, manager *systemd.Manager) ([]capture.Source, error) {
+	files, err := systemd.Files()
+	if err != nil {
+		return nil, err
+	}
+	keeper := capture.NewKeeper(manager, files, a.log)
 	sources, err := cfg.Sources(a.stdin, a.log)
 	if err != nil {
 		return nil, err
 	}
+	leftover, err := keeper.Leftover(cfg.AFPacketConfig, a.log)
+	if err != nil {
+		return nil, err
+	}
+	sources = append(sources, leftover...)
 	for _, name := range cfg.Interfaces {
-		s, err := capture.NewAFPacket(name, cfg.AFPacketConfig, a.log)
+		s, err := capture.NewAFPacket(name, cfg.AFPacketConfig, keeper, a.log)
 		if err != nil {
 			return nil, err
 		}

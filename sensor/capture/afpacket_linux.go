@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"wirelake/internal/config"
 )
 
 // AFPacket captures from a network interface of this machine, by a packet socket and a
@@ -19,9 +21,12 @@ import (
 // Super-frames of GRO and TSO are kept as the kernel has them.
 type AFPacket struct {
 	counters
-	name string
-	cfg  AFPacketConfig
-	log  *slog.Logger
+	name     string
+	cfg      AFPacketConfig
+	log      *slog.Logger
+	keeper   *Keeper
+	leftover bool  // it only empties rings of a process before
+	noting   error // why the last note was not written
 
 	hardware atomic.Bool // the card measures the times
 
@@ -31,12 +36,13 @@ type AFPacket struct {
 	again  chan struct{} // asks for a new port
 }
 
-// NewAFPacket returns the source of one of the interfaces that cfg names.
-func NewAFPacket(name string, cfg AFPacketConfig, log *slog.Logger) (*AFPacket, error) {
+// NewAFPacket returns the source of one of the interfaces that cfg names. With a keeper
+// its rings outlive the process.
+func NewAFPacket(name string, cfg AFPacketConfig, k *Keeper, log *slog.Logger) (*AFPacket, error) {
 	if err := errors.Join(checkInterfaceName(name), cfg.Validate()); err != nil {
 		return nil, err
 	}
-	return &AFPacket{name: name, cfg: cfg, log: log.With("interface", name), filter: cfg.Filter, again: make(chan struct{}, 1)}, nil
+	return &AFPacket{name: name, cfg: cfg, keeper: k, log: log.With("interface", name), filter: cfg.Filter, again: make(chan struct{}, 1)}, nil
 }
 
 // Open begins to capture; what comes in waits in the ring for Run. Calling it is worth
@@ -50,7 +56,6 @@ func (s *AFPacket) Open() error {
 	}
 	err := s.openLocked()
 	if err == nil {
-		s.setUp()
 		return nil
 	}
 	s.setDown(err)
@@ -72,6 +77,20 @@ var errDown = errors.New("the interface is down")
 func isAway(err error) bool { return errors.Is(err, errNoInterface) || errors.Is(err, errDown) }
 
 func (s *AFPacket) openLocked() error {
+	if kept := s.keeper.take(s.name); len(kept) > 0 {
+		p, err := adoptPort(s.cfg, kept, s.filter, s.keeper, s.log)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			p.outdated = p.outdated || s.leftover
+			s.begin(p)
+			return nil
+		}
+	}
+	if s.leftover {
+		return errNoInterface
+	}
 	l, err := findLink(s.name)
 	if err != nil {
 		return err
@@ -79,7 +98,7 @@ func (s *AFPacket) openLocked() error {
 	if !l.up {
 		return errDown
 	}
-	p, err := openPort(s.cfg, l, s.filter, s.log)
+	p, err := openPort(s.cfg, l, s.filter, s.keeper, s.log)
 	if err != nil {
 		// It may have gone meanwhile, and then errors are of all kinds.
 		now, gone := findLink(s.name)
@@ -91,9 +110,21 @@ func (s *AFPacket) openLocked() error {
 		}
 		return err
 	}
+	s.begin(p)
+	return nil
+}
+
+func (s *AFPacket) begin(p *port) {
 	s.port = p
 	s.hardware.Store(p.hardware)
-	return nil
+	switch {
+	case p.outdated:
+		s.setDown(nil)
+	case p.link.up:
+		s.setUp()
+	default:
+		s.setDown(errDown)
+	}
 }
 
 // Run delivers packets until ctx ends, and then what the rings hold. Lanes are named by
@@ -124,9 +155,9 @@ func (s *AFPacket) Run(ctx context.Context, open Opener) (err error) {
 				s.log.ErrorContext(ctx, "capture was interrupted", "error", err)
 			}
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.leftover {
 			s.setDown(nil)
-			return nil
+			return lanes.unnote()
 		}
 		err := s.reopen(ctx)
 		if err == nil {
@@ -156,7 +187,6 @@ func (s *AFPacket) reopen(ctx context.Context) error {
 		s.setDown(err)
 		return err
 	}
-	s.setUp()
 	s.log.InfoContext(ctx, "interface is captured from")
 	return nil
 }
@@ -167,6 +197,9 @@ func (s *AFPacket) closePort(err error) error {
 	defer s.mu.Unlock()
 	p := s.port
 	s.port = nil
+	if !p.keep.Load() {
+		err = errors.Join(err, p.forget(s.keeper))
+	}
 	return errors.Join(err, p.close())
 }
 
@@ -175,40 +208,53 @@ const linkCheck = time.Second
 
 // serve runs the workers of a port until ctx ends or the port cannot go on.
 func (s *AFPacket) serve(ctx context.Context, p *port, lanes *lanes, watch *linkWatch) error {
-	sinks, err := lanes.of(s.name, s.cfg, &p.link)
+	sinks, err := lanes.of(s.name, p.workers, s.cfg.Snaplen, &p.link)
 	if err != nil {
+		p.keep.Store(s.keeper != nil)
 		return sinkError{err}
 	}
+	if err := s.account(ctx, p, lanes); err != nil { // no reason not to capture
+		s.log.ErrorContext(ctx, "packets that were missed are not counted", "error", err)
+	}
 	ended := make(chan error, len(p.rings))
-	for i, r := range p.rings {
-		go func() { ended <- p.work(r, sinks[i], &s.counters) }()
+	for _, r := range p.rings {
+		go func() { ended <- p.work(r, sinks[r.worker], &s.counters) }()
 	}
 	var errs []error
 	running := len(p.rings)
 	tick := time.NewTicker(linkCheck)
 	defer tick.Stop()
-	for stay := true; stay; {
+	for stay := !p.outdated; stay; {
 		select {
 		case <-ctx.Done():
 			stay = false
+			p.keep.Store(s.keeper != nil)
 		case err := <-ended:
 			errs = append(errs, err)
 			running--
 			stay = false
+			p.keep.Store(s.keeper != nil && isSinkError(err)) // it is the spool that cannot go on
 		case <-s.again:
 			stay = false
 		case <-watch.events:
 			stay = s.look(ctx, p)
 		case <-tick.C:
 			stay = s.look(ctx, p)
+			s.noteLater(ctx, p, lanes)
 		}
 	}
 	// Nobody exchanges the filter of a port that is being emptied.
 	s.mu.Lock()
 	errs = append(errs, p.stop())
 	s.mu.Unlock()
+	if !p.keep.Load() {
+		s.noteLater(ctx, p, lanes)
+	}
 	for range running {
 		errs = append(errs, <-ended)
+	}
+	if log, ok := sinks[0].(Log); ok && !p.keep.Load() {
+		errs = append(errs, p.settled(log))
 	}
 	return errors.Join(errs...)
 }
@@ -283,16 +329,16 @@ type lanes struct {
 
 // of returns the sinks of an interface: those from before, unless its packets are of
 // another link type now.
-func (l *lanes) of(name string, c AFPacketConfig, k *link) ([]Sink, error) {
-	iface := Interface{Name: name, LinkType: k.linkType, Snaplen: uint32(c.Snaplen)}
-	if len(l.sinks) == c.Workers && l.iface == iface {
+func (l *lanes) of(name string, workers int, snaplen config.Size, k *link) ([]Sink, error) {
+	iface := Interface{Name: name, LinkType: k.linkType, Snaplen: uint32(snaplen)} //nolint:gosec // bounded by Validate
+	if len(l.sinks) == workers && l.iface == iface {
 		return l.sinks, nil
 	}
 	if err := l.close(); err != nil {
 		return nil, err
 	}
 	l.iface = iface
-	for i := range c.Workers {
+	for i := range workers {
 		sink, err := l.open(workerLane(name, i), iface)
 		if err != nil {
 			return nil, err

@@ -35,7 +35,7 @@ func largeRing() AFPacketConfig {
 
 func newAFPacket(t testing.TB, name string, c AFPacketConfig) *AFPacket {
 	t.Helper()
-	s, err := NewAFPacket(name, c, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	s, err := NewAFPacket(name, c, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+
+	"wirelake/internal/systemd"
 )
 
 var errLinux = errors.New("capturing from network interfaces needs Linux")
@@ -14,7 +16,18 @@ var errLinux = errors.New("capturing from network interfaces needs Linux")
 type AFPacket struct{ name string }
 
 // NewAFPacket returns an error: this is not Linux.
-func NewAFPacket(string, AFPacketConfig, *slog.Logger) (*AFPacket, error) { return nil, errLinux }
+func NewAFPacket(string, AFPacketConfig, *Keeper, *slog.Logger) (*AFPacket, error) {
+	return nil, errLinux
+}
+
+// Keeper keeps packet sockets over the end of the process, on Linux.
+type Keeper struct{}
+
+// NewKeeper returns nil: this is not Linux.
+func NewKeeper(*systemd.Manager, []systemd.File, *slog.Logger) *Keeper { return nil }
+
+// Leftover returns nothing: this is not Linux.
+func (*Keeper) Leftover(AFPacketConfig, *slog.Logger) ([]Source, error) { return nil, nil }
 
 // Open returns an error: this is not Linux.
 func (s *AFPacket) Open() error { return errLinux }

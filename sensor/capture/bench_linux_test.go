@@ -36,7 +36,7 @@ func bursts(t testing.TB) (fill, empty func(), sink *tallySink) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := openPort(smallRing(), l, "udp", slog.New(slog.DiscardHandler))
+	p, err := openPort(smallRing(), l, "udp", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

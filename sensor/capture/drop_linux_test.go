@@ -36,7 +36,7 @@ func droppedCapture(name string) error {
 	if err := DropPrivileges(os.Getenv(dropUserEnv), c); err != nil {
 		return err
 	}
-	s, err := NewAFPacket(name, c, slog.New(slog.DiscardHandler))
+	s, err := NewAFPacket(name, c, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

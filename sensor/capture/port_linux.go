@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,42 +20,45 @@ type port struct {
 	hardware bool              // the card measures the times
 	wake     int               // eventfd that ends the waiting of all workers
 	stopping atomic.Bool
+	keep     atomic.Bool // the rings stay as they are for the next process
+	log      *slog.Logger
+
+	outdated bool   // the rings are not as they should be: only to be emptied
+	workers  int    // that the rings were made for
+	counter  uint64 // of the interface when the first packet could come in, or the last
 }
 
 // openPort begins to capture from an interface that is up. Packets that come from now
-// on wait in the rings.
-func openPort(c AFPacketConfig, l link, filter string, log *slog.Logger) (_ *port, err error) {
+// on wait in the rings, which k keeps from before the first comes.
+func openPort(c AFPacketConfig, l link, filter string, k *Keeper, log *slog.Logger) (_ *port, err error) {
 	compiled, err := compileFilter(filter, &l, int(c.Snaplen))
 	if err != nil {
 		return nil, err
 	}
-	p := &port{link: l, filter: socketFilter(compiled, uint32(c.Snaplen), l.loopback), wake: -1}
+	p := &port{link: l, filter: socketFilter(compiled, uint32(c.Snaplen), l.loopback), wake: -1, log: log, workers: c.Workers}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.close())
+			err = errors.Join(err, p.forget(k), p.close())
 		}
 	}()
 	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	if c.HardwareTimestamps {
-		if err := enableHardwareTimestamps(l.name); err == nil {
-			p.hardware = true
-		} else {
-			log.Debug("packets get their times from the system's clock", "interface", l.name, "reason", err) //nolint:sloglint // no request is behind it
-		}
-	}
+	p.hardware = c.HardwareTimestamps && hardwareTimes(l.name, log)
 	// Nothing is taken until all workers are there: so each flow is in its lane from its
 	// first packet, and no packet comes in twice.
-	nothing := []unix.SockFilter{{Code: bpfRetK}}
 	group := 0
 	for i := range c.Workers {
 		r, err := openRing(c, l)
 		if err != nil {
 			return nil, err
 		}
+		r.worker = i
 		p.rings = append(p.rings, r)
-		if err := setProgram(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, nothing); err != nil {
+		if err := r.listen(p.wake); err != nil {
+			return nil, err
+		}
+		if err := setProgram(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, nothing()); err != nil {
 			return nil, fmt.Errorf("filter of a socket: %w", err)
 		}
 		if p.hardware {
@@ -80,7 +81,28 @@ func openPort(c AFPacketConfig, l link, filter string, log *slog.Logger) (_ *por
 			return nil, fmt.Errorf("promiscuous mode: %w", err)
 		}
 	}
-	return p, p.setFilter(p.filter)
+	for _, r := range p.rings {
+		if err := k.keep(r, c); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.setFilter(p.filter); err != nil {
+		return nil, err
+	}
+	p.counter = p.passing()
+	return p, nil
+}
+
+// nothing is a filter that takes no packet.
+func nothing() []unix.SockFilter { return []unix.SockFilter{{Code: bpfRetK}} }
+
+// hardwareTimes has the card measure times, if it can.
+func hardwareTimes(name string, log *slog.Logger) bool {
+	err := enableHardwareTimestamps(name)
+	if err != nil {
+		log.Debug("packets get their times from the system's clock", "interface", name, "reason", err) //nolint:sloglint // no request is behind it
+	}
+	return err == nil
 }
 
 // joinFanout makes the ring one of those that share the packets of an interface. The
@@ -125,13 +147,23 @@ func (p *port) setFilter(code []unix.SockFilter) error {
 	return nil
 }
 
-// stop makes all workers deliver what their rings hold, and end.
+// stop makes all workers deliver what their rings hold, and end. Unless the rings are
+// kept, no packet comes in any more.
 func (p *port) stop() error {
+	var errs []error
+	if !p.keep.Load() {
+		for _, r := range p.rings {
+			if err := setProgram(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, nothing()); err != nil {
+				errs = append(errs, fmt.Errorf("filter of a socket: %w", err))
+			}
+		}
+		p.counter = p.passing()
+	}
 	p.stopping.Store(true)
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	_, err := unix.Write(p.wake, one[:])
-	return os.NewSyscallError("write eventfd", err)
+	return errors.Join(append(errs, os.NewSyscallError("write eventfd", err))...)
 }
 
 // close gives back all that the port has. No worker runs any more.
@@ -146,108 +178,11 @@ func (p *port) close() error {
 	return errors.Join(errs...)
 }
 
-const (
-	// captureNice is the niceness of the threads that capture.
-	captureNice = -10
-	// pollMillis is how long a worker waits for packets before it looks at the counters
-	// of the kernel nevertheless.
-	pollMillis = 1000
-	// drainMillis is between two looks at a ring that is being emptied, and emptyTime
-	// the time for it: the kernel hands over the last block after retireMillis.
-	drainMillis = 20
-	emptyTime   = 5 * time.Second
-)
-
-// work delivers the packets of a ring to the sink until the port is stopped, and what
-// the ring then holds. Errors of the sink are sinkError.
-func (p *port) work(r *ring, sink Sink, c *counters) error {
-	// It waits in the kernel, with a thread of its own that comes before all else of the
-	// machine if it may (CAP_SYS_NICE, LimitNICE= of systemd): a ring that is emptied too
-	// late is a loss. Never unlocked: the thread ends with the goroutine.
-	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, captureNice)
-	var rec Record
-	for !p.stopping.Load() {
-		if more, err := r.step(&rec, sink, c); err != nil || more {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if err := r.wait(p.wake); err != nil {
-			return err
-		}
+// forget takes the rings out of the service manager's keeping.
+func (p *port) forget(k *Keeper) error {
+	var errs []error
+	for _, r := range p.rings {
+		errs = append(errs, k.forget(r))
 	}
-	return r.drain(&rec, sink, c)
-}
-
-// step delivers a block, if there is one, and what the kernel counted.
-func (r *ring) step(rec *Record, sink Sink, c *counters) (more bool, err error) {
-	block := r.next()
-	if block != nil {
-		packets, bytes, err := r.deliver(block, rec, sink)
-		c.packets.Add(packets)
-		c.bytes.Add(bytes)
-		r.release(block)
-		if err != nil {
-			return false, sinkError{err}
-		}
-	}
-	lost, err := r.drops()
-	if err != nil {
-		return false, err
-	}
-	if lost > 0 {
-		c.drops.Add(lost)
-		sink.Drops(lost)
-	}
-	if err := sink.Flush(); err != nil {
-		return false, sinkError{err}
-	}
-	return block != nil, nil
-}
-
-// wait returns when there is a block, the port is stopped, or after pollMillis.
-func (r *ring) wait(wake int) error {
-	fds := [2]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
-	if _, err := unix.Poll(fds[:], pollMillis); err != nil && !errors.Is(err, unix.EINTR) {
-		return os.NewSyscallError("poll", err)
-	}
-	if fds[0].Revents&unix.POLLERR == 0 {
-		return nil
-	}
-	// Reading it clears it. The interface went down: the kernel goes on when it comes up.
-	code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	if e := unix.Errno(code); e != 0 && e != unix.ENETDOWN {
-		return fmt.Errorf("packet socket: %w", e)
-	}
-	return nil
-}
-
-// drain lets no packet in any more, and delivers those that are in the ring: as many as
-// the kernel says that it put there.
-func (r *ring) drain(rec *Record, sink Sink, c *counters) error {
-	if err := setProgram(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, []unix.SockFilter{{Code: bpfRetK}}); err != nil {
-		return fmt.Errorf("filter of a socket: %w", err)
-	}
-	// Twice: a packet may have passed the filter before and be counted only now.
-	deadline := time.Now().Add(emptyTime)
-	for empty := 0; empty < 2; {
-		more, err := r.step(rec, sink, c)
-		switch {
-		case err != nil:
-			return err
-		case more:
-			continue
-		case r.taken == r.accepted:
-			empty++
-		case time.Now().After(deadline):
-			return fmt.Errorf("the kernel kept %d packets of the ring", r.accepted-r.taken)
-		}
-		time.Sleep(drainMillis * time.Millisecond)
-	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -18,25 +19,45 @@ const retireMillis = 60
 // fills blocks with packets, and gives each to the reader when it is full or
 // retireMillis old. Linux: networking/packet_mmap.
 //
-// All but its file descriptor belongs to the goroutine of one worker.
+// Blocks have sequence numbers from 1, and lie in the ring in their order. Those that
+// the kernel handed over are read in that order, and given back in it: at once, or when
+// a Log has written their packets.
+//
+// All but its file descriptors and state belongs to the goroutine of one worker.
 type ring struct {
 	fd        int
+	ready     int    // epoll instance that tells of blocks
 	mem       []byte // blocks, shared with the kernel
 	blockSize int
-	at        int // index of the next block
+	blocks    uint64
+	worker    int
+	kept      string // its name with the service manager, when that keeps it
+	adopted   bool   // a process before has made it
 	link      link
+	events    [2]unix.EpollEvent
 	snaplen   int
-	taken     uint64 // packets that blocks had so far
-	stats     unix.TpacketStatsV3
-	accepted  uint64 // packets that the kernel put into the ring so far, as of the last statistics
+
+	next     uint64   // sequence number of the block to be read next
+	released uint64   // and of the last that was given back
+	upto     []uint64 // of each block that was read and is not given back: what of the log must be written for that
+	skip     uint64   // packets of the next block that are in the log already
+	passed   uint64   // packets that the blocks before had
+	told     uint64   // drops that the sink was told
+	log      Log      // the sink; nil when it is none
+
+	mu        sync.Mutex
+	state     *ringState // in mem
+	statsSize uint32
 }
 
 // Layout of a block and of a packet in it (linux/if_packet.h: tpacket_block_desc,
 // tpacket3_hdr, sockaddr_ll), in the byte order of the machine.
 const (
-	blockStatus = 8
-	blockCount  = 12
-	blockFirst  = 16
+	blockStatus   = 8
+	blockCount    = 12
+	blockFirst    = 16
+	blockSequence = 24
+	blockHeader   = 48
 
 	packetNext    = 0
 	packetSec     = 4
@@ -70,7 +91,7 @@ func openRing(c AFPacketConfig, l link) (_ *ring, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", os.NewSyscallError("socket", err))
 	}
-	r := &ring{fd: fd, blockSize: int(c.BlockBytes), link: l, snaplen: int(c.Snaplen)}
+	r := newRing(fd, int(c.BlockBytes), c.Blocks, l, int(c.Snaplen))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -83,16 +104,45 @@ func openRing(c AFPacketConfig, l link) (_ *ring, err error) {
 	req := unix.TpacketReq3{
 		Block_size: uint32(c.BlockBytes), Block_nr: uint32(c.Blocks),
 		Frame_size: frame, Frame_nr: uint32(int(c.BlockBytes) / frame * c.Blocks),
-		Retire_blk_tov: retireMillis,
+		Retire_blk_tov: retireMillis, Sizeof_priv: privateBytes,
 	}
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, fmt.Errorf("ring of %d blocks of %v: %w: a smaller one (blocks, block_bytes) may do", c.Blocks, c.BlockBytes, err)
 	}
-	r.mem, err = unix.Mmap(fd, 0, int(c.BlockBytes)*c.Blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
-	if err != nil {
-		return nil, fmt.Errorf("ring of %d blocks of %v: %w", c.Blocks, c.BlockBytes, os.NewSyscallError("mmap", err))
+	if err := r.share(); err != nil {
+		return nil, fmt.Errorf("ring of %d blocks of %v: %w", c.Blocks, c.BlockBytes, err)
 	}
+	r.state.initialize()
 	return r, nil
+}
+
+func newRing(fd, blockSize, blocks int, l link, snaplen int) *ring {
+	return &ring{fd: fd, ready: -1, blockSize: blockSize, blocks: uint64(blocks), link: l, snaplen: snaplen, next: 1, upto: make([]uint64, blocks)} //nolint:gosec // positive
+}
+
+// share maps the ring's memory, and makes what waits for blocks.
+func (r *ring) share() (err error) {
+	r.mem, err = unix.Mmap(r.fd, 0, r.blockSize*int(r.blocks), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE) //nolint:gosec // bounded by Validate
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	r.state = stateOf(r.mem)
+	return nil
+}
+
+// listen makes what waits for blocks, and for wake.
+func (r *ring) listen(wake int) (err error) {
+	if r.ready, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create", err)
+	}
+	// Edge-triggered: the kernel says that there is a block as long as the last that it
+	// handed over is not given back, and only new ones are news.
+	for _, e := range []unix.EpollEvent{{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(r.fd)}, {Events: unix.EPOLLIN, Fd: int32(wake)}} { //nolint:gosec // file descriptors
+		if err := unix.EpollCtl(r.ready, unix.EPOLL_CTL_ADD, int(e.Fd), &e); err != nil {
+			return os.NewSyscallError("epoll_ctl", err)
+		}
+	}
+	return nil
 }
 
 // bind lets packets of the interface come in, those that the filter of the socket takes.
@@ -104,43 +154,98 @@ func (r *ring) bind() error {
 	return nil
 }
 
-// close gives the ring back; packets in it are gone.
+// close ends this process's use of the ring. Packets in it are gone, unless the service
+// manager keeps it.
 func (r *ring) close() error {
 	var errs []error
 	if r.mem != nil {
 		errs = append(errs, os.NewSyscallError("munmap", unix.Munmap(r.mem)))
 	}
+	if r.ready >= 0 {
+		errs = append(errs, os.NewSyscallError("close", unix.Close(r.ready)))
+	}
 	return errors.Join(append(errs, os.NewSyscallError("close", unix.Close(r.fd)))...)
 }
 
-func (r *ring) status(block []byte) *uint32 {
+// block returns the block of a sequence number, or which has its place now.
+func (r *ring) block(sequence uint64) []byte {
+	return r.mem[int((sequence-1)%r.blocks)*r.blockSize:][:r.blockSize] //nolint:gosec // below blocks
+}
+
+func status(block []byte) *uint32 {
 	return (*uint32)(unsafe.Pointer(&block[blockStatus])) //nolint:gosec // aligned: blocks are pages
 }
 
-// next returns the next block that the kernel has handed over, nil when there is none.
-func (r *ring) next() []byte {
-	block := r.mem[r.at*r.blockSize:][:r.blockSize]
-	if atomic.LoadUint32(r.status(block))&unix.TP_STATUS_USER == 0 {
-		return nil
+func sequenceOf(block []byte) uint64 { return binary.NativeEndian.Uint64(block[blockSequence:]) }
+
+// held is how many blocks were read and are not given back.
+func (r *ring) held() uint64 { return r.next - 1 - r.released }
+
+// handedOver returns the next block if the kernel has handed it over, nil when not.
+func (r *ring) handedOver() ([]byte, error) {
+	if r.held() == r.blocks {
+		return nil, nil // all of the ring is ours
 	}
-	return block
+	block := r.block(r.next)
+	if atomic.LoadUint32(status(block))&unix.TP_STATUS_USER == 0 {
+		return nil, nil
+	}
+	if got := sequenceOf(block); got != r.next {
+		return nil, fmt.Errorf("packet ring: block %d where %d was to come", got, r.next)
+	}
+	return block, nil
 }
 
-// release gives the block that next returned back to the kernel.
-func (r *ring) release(block []byte) {
-	atomic.StoreUint32(r.status(block), unix.TP_STATUS_KERNEL)
-	r.at++
-	if r.at*r.blockSize == len(r.mem) {
-		r.at = 0
+// took notes that the next block was read.
+func (r *ring) took(block []byte) {
+	r.passed += uint64(binary.NativeEndian.Uint32(block[blockCount:]))
+	i := (r.next - 1) % r.blocks
+	r.upto[i] = 0
+	if r.log != nil {
+		r.upto[i] = r.log.Taken()
+	}
+	r.next++
+	r.skip = 0
+}
+
+// release gives the blocks back whose packets are written.
+func (r *ring) release() {
+	written := uint64(0)
+	if r.log != nil {
+		written = r.log.Written()
+	}
+	for r.held() > 0 {
+		sequence := r.released + 1
+		if r.upto[(sequence-1)%r.blocks] > written {
+			return
+		}
+		block := r.block(sequence)
+		// First it is noted, then done: a process that is killed between leaves a block with
+		// a number that is noted, which the next one gives back.
+		r.mu.Lock()
+		t := r.state.totals()
+		t.released = sequence
+		t.passed += uint64(binary.NativeEndian.Uint32(block[blockCount:]))
+		r.state.set(t)
+		r.mu.Unlock()
+		atomic.StoreUint32(status(block), unix.TP_STATUS_KERNEL)
+		r.released = sequence
 	}
 }
 
-// deliver hands the packets of a block to the sink.
+// deliver hands the packets of a block to the sink, but for those that are to be skipped.
 func (r *ring) deliver(block []byte, rec *Record, sink Sink) (packets, wireBytes uint64, err error) {
 	u16, u32 := binary.NativeEndian.Uint16, binary.NativeEndian.Uint32
 	n := u32(block[blockCount:])
 	at := u32(block[blockFirst:])
-	for range n {
+	if r.log != nil {
+		r.log.At(Position{Ring: r.state.id, Block: r.next, Packet: r.skip, Passed: r.passed + r.skip, Drops: r.told})
+	}
+	skip := uint32(min(r.skip, uint64(n)))
+	for range skip {
+		at += u32(block[at+packetNext:])
+	}
+	for range n - skip {
 		h := block[at:]
 		_ = h[packetData] // one check of bounds for all fields
 		start, size := int(u16(h[packetMAC:])), int(u32(h[packetSnaplen:]))
@@ -170,22 +275,7 @@ func (r *ring) deliver(block []byte, rec *Record, sink Sink) (packets, wireBytes
 		wireBytes += uint64(rec.WireLen)
 		at += u32(h[packetNext:])
 	}
-	r.taken += uint64(n)
 	return packets, wireBytes, nil
-}
-
-// drops returns how many packets found no room in the ring since the last call. The
-// kernel starts to count anew with each reading, so that each drop is told once.
-func (r *ring) drops() (uint64, error) {
-	s, size := &r.stats, uint32(unix.SizeofTpacketStatsV3)
-	// Not unix.GetsockoptTpacketStatsV3, which allocates, and this is done for each block.
-	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(r.fd), unix.SOL_PACKET, unix.PACKET_STATISTICS,
-		uintptr(unsafe.Pointer(s)), uintptr(unsafe.Pointer(&size)), 0) //nolint:gosec // both live in the call
-	if e != 0 {
-		return 0, fmt.Errorf("PACKET_STATISTICS: %w", os.NewSyscallError("getsockopt", e))
-	}
-	r.accepted += uint64(s.Packets - s.Drops)
-	return uint64(s.Drops), nil
 }
 
 // networkOrder swaps the bytes where the machine's order is another.

@@ -91,7 +91,7 @@ func captureRole() error {
 	c := capture.DefaultAFPacketConfig()
 	c.Blocks = ring
 	c.BlockBytes = config.MiB
-	source, err := capture.NewAFPacket(captureInterface, c, log)
+	source, err := capture.NewAFPacket(captureInterface, c, nil, log)
 	if err != nil {
 		return err
 	}
