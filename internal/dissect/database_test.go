@@ -260,7 +260,7 @@ func fuzzStream(f *testing.F, name string, seeds ...string) {
 		f.Add([]byte(seed), []byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, client, server []byte) {
-		s := newTestSession(set, TCP, 40000, 1000)
+		s := newSeedSession(set, TCP, 40000, 1000)
 		s.classified = [2]bool{true, true}
 		s.Attach(name)
 		for i := range 3 {
@@ -281,7 +281,7 @@ func fuzzDatagrams(f *testing.F, name string, seeds ...string) {
 		f.Add([]byte(seed), []byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, client, server []byte) {
-		s := newTestSession(set, UDP, 40000, 1000)
+		s := newSeedSession(set, UDP, 40000, 1000)
 		s.classified = [2]bool{true, true}
 		s.Attach(name)
 		s.Datagram(Client, 0, client)

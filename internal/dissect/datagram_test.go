@@ -25,6 +25,10 @@ func TestRADIUS(t *testing.T) {
 	wantStrings(t, s, "radius.user", "nemo")
 	wantStrings(t, s, "radius.nasIp", "192.168.1.16")
 	wantStrings(t, s, "protocol", "radius")
+	accept := newTestSession(New(), UDP, 40000, 1812) // Framed-IP-Address, and Tunnel-Client-Endpoint behind a tag (RFC 2868 section 3.3)
+	accept.Datagram(Server, 0, []byte("\x02\x00\x00\x27"+strings.Repeat("a", 16)+"\x08\x06\xc0\x00\x02\x0a"+"\x42\x0d\x01192.0.2.66"))
+	wantStrings(t, accept, "radius.framedIp", "192.0.2.10")
+	wantStrings(t, accept, "radius.endpointIp", "192.0.2.66")
 	for _, station := range []string{"00-10-A4-23-19-C0", "0010.a423.19c0", "0010A42319C0", "00:10:a4:23:19:c0 (office)"} {
 		calling := newTestSession(New(), UDP, 40000, 1812)
 		calling.Datagram(Client, 0, []byte("\x01\x00\x00"+string([]byte{byte(22 + len(station))})+strings.Repeat("a", 16)+"\x1f"+string([]byte{byte(2 + len(station))})+station))
@@ -50,6 +54,28 @@ func TestSNMP(t *testing.T) {
 	wantStrings(t, v3, "snmp.error")
 	wantStrings(t, v3, "snmp.variable", "1.3.6")
 	wantStrings(t, v3, "user", "me")
+}
+
+// TestSNMPErrorsAndTraps reads a refused request, and the traps of version 1 (RFC 1157 section 4.1.6) and 2 (RFC 3416 section 4.2.6).
+func TestSNMPErrorsAndTraps(t *testing.T) {
+	message := func(version string, pdu string) []byte {
+		return []byte(ber(0x30, ber(2, version), ber(4, "public"), pdu))
+	}
+	binding := func(oid, value string) string { return ber(0x30, ber(6, oid), value) }
+	s := newTestSession(New(), UDP, 40000, 161)
+	s.Datagram(Client, 0, message("\x00", ber(0xa3, ber(2, "\x01"), ber(2, "\x00"), ber(2, "\x00"), ber(0x30, binding("\x2b\x06\x01", ber(5))))))
+	s.Datagram(Server, 0, message("\x00", ber(0xa2, ber(2, "\x01"), ber(2, "\x02"), ber(2, "\x01"), ber(0x30, binding("\x2b\x06\x01", ber(5))))))
+	wantStrings(t, s, "snmp.error", "noSuchName")
+	wantStrings(t, s, "snmp.type", "SetRequest", "GetResponse")
+	wantInts(t, s, "snmp.version", 1)
+	s = newTestSession(New(), UDP, 40000, 162)
+	s.Datagram(Client, 0, message("\x00", ber(0xa4, ber(6, "\x2b\x06\x01\x04\x01\x09"), ber(0x40, "\xc0\x00\x02\x01"), ber(2, "\x06"), ber(2, "\x01"), ber(0x43, "\x00"),
+		ber(0x30, binding("\x2b\x06\x01", ber(5))))))
+	s.Datagram(Client, 0, message("\x01", ber(0xa7, ber(2, "\x01"), ber(2, "\x00"), ber(2, "\x00"),
+		ber(0x30, binding("\x2b\x06\x01\x06\x03\x01\x01\x04\x01\x00", ber(6, "\x2b\x06\x01\x06\x03\x01\x01\x05\x03"))))))
+	wantStrings(t, s, "snmp.trapOid", "1.3.6.1.4.1.9", "1.3.6.1.6.3.1.1.5.3")
+	wantStrings(t, s, "snmp.variable", "1.3.6.1", snmpTrapOID)
+	wantInts(t, s, "snmp.version", 1, 2)
 }
 
 // ber returns a BER element with the parts, of less than 128 bytes, as content.
@@ -102,9 +128,23 @@ func TestTURN(t *testing.T) {
 			s.Datagram(Client, 0, []byte(send))
 			s.Datagram(Client, 0, []byte(permission))
 		}
-		wantStrings(t, s, "stun.type", "Send Indication", "CreatePermission Request")
+		refused := message("\x01\x13", attribute(0x09, "\x00\x00\x04\x01Unauthorized"), attribute(0x14, "example.org"))
+		allocated := message("\x01\x03", attribute(0x16, four), attribute(0x01, "\x00\x01\x23\x28\xc0\x00\x02\x09"))
+		if on == TCP {
+			s.Stream(Server, []byte(refused+allocated))
+		} else {
+			s.Datagram(Server, 0, []byte(refused))
+			s.Datagram(Server, 0, []byte(allocated))
+		}
+		wantInts(t, s, "stun.error", 401)
+		wantStrings(t, s, "stun.realm", "example.org")
+		wantStrings(t, s, "stun.xorRelayedIp", "192.0.2.9")
+		wantInts(t, s, "stun.xorRelayedPort", 9000)
+		wantStrings(t, s, "stun.mappedIp", "192.0.2.9")
+		wantInts(t, s, "stun.mappedPort", 9000)
 		wantStrings(t, s, "stun.xorPeerIp", "192.0.2.9", "2001:db8::7")
 		wantInts(t, s, "stun.xorPeerPort", 9000, 80)
+		wantStrings(t, s, "stun.type", "Send Indication", "CreatePermission Request", "Allocate Error Response", "Allocate Response")
 		wantStrings(t, s, "protocol", "stun")
 	}
 }
@@ -245,6 +285,12 @@ func TestISAKMP(t *testing.T) {
 	wantStrings(t, s, "isakmp.dhGroup", "curve25519")
 	wantStrings(t, s, "isakmp.initiatorSpi", "696e697469617472")
 
+	answer := isakmpMessage(0x20, 34, 43, "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00") // dead peer detection (RFC 3706)
+	copy(answer[8:], "responds")
+	s.Datagram(Server, 0, answer)
+	wantStrings(t, s, "isakmp.responderSpi", "726573706f6e6473")
+	wantStrings(t, s, "isakmp.vendorId", "afcad71368a1f1c96b8696fc77570100")
+
 	old := newTestSession(set, UDP, 4500, 4500)
 	attributes := "\x80\x01\x00\x07\x80\x02\x00\x02\x80\x03\x00\x01\x80\x04\x00\x02"
 	proposal := "\x00\x00\x00" + string([]byte{byte(16 + len(attributes))}) + "\x01\x01\x00\x01" + "\x00\x00\x00" + string([]byte{byte(8 + len(attributes))}) + "\x01\x01\x00\x00" + attributes
@@ -257,15 +303,11 @@ func TestISAKMP(t *testing.T) {
 }
 
 func TestDiameter(t *testing.T) {
-	avp := func(code byte, v string) string {
+	avp := func(code int, v string) string {
 		pad := strings.Repeat("\x00", (4-len(v)%4)%4)
-		code16 := string([]byte{1, code})
-		if code == 1 {
-			code16 = "\x00\x01"
-		}
-		return "\x00\x00" + code16 + "\x40\x00" + string([]byte{0, byte(8 + len(v))}) + v + pad
+		return u32be(code) + "\x40\x00" + string([]byte{0, byte(8 + len(v))}) + v + pad
 	}
-	avps := avp(7, "s;1") + avp(8, "client.example.org") + avp(40, "example.org") + avp(1, "me") + avp(12, "\x00\x00\x07\xd1")
+	avps := avp(263, "s;1") + avp(264, "client.example.org") + avp(296, "example.org") + avp(293, "server.example.net") + avp(283, "example.net") + avp(1, "me") + avp(268, "\x00\x00\x07\xd1")
 	message := "\x01\x00\x00" + string([]byte{byte(20 + len(avps))}) + "\x80\x00\x01\x10\x00\x00\x00\x04" + "hophend2" + avps
 	textSession(t, 3868, func(t *testing.T, s *Session) {
 		t.Helper()
@@ -275,6 +317,9 @@ func TestDiameter(t *testing.T) {
 		wantStrings(t, s, "diameter.originHost", "client.example.org")
 		wantStrings(t, s, "diameter.originRealm", "example.org")
 		wantStrings(t, s, "diameter.user", "me")
+		wantStrings(t, s, "diameter.destHost", "server.example.net")
+		wantStrings(t, s, "diameter.destRealm", "example.net")
+		wantInts(t, s, "diameter.resultCode", 2001)
 		wantStrings(t, s, "protocol", "diameter")
 	}, message)
 }

@@ -11,11 +11,18 @@ import (
 
 // newTestSession returns a session of the set between two fixed ends.
 func newTestSession(set *Set, on Transport, srcPort, dstPort uint16) *Session {
-	s := new(Session)
-	s.Begin(set, DefaultLimits(), set.Registry().NewDocument())
+	s := newSeedSession(set, on, srcPort, dstPort)
 	if testedDocuments != nil {
 		*testedDocuments = append(*testedDocuments, s.Doc)
 	}
+	return s
+}
+
+// newSeedSession is newTestSession for bytes of which nobody looks what they say, as those of captures: they count not as a
+// test of the fields that they fill.
+func newSeedSession(set *Set, on Transport, srcPort, dstPort uint16) *Session {
+	s := new(Session)
+	s.Begin(set, DefaultLimits(), set.Registry().NewDocument())
 	s.Transport = on
 	s.Src, s.Dst = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	s.SrcPort, s.DstPort = srcPort, dstPort

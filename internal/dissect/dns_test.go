@@ -67,6 +67,8 @@ func TestDNSRecords(t *testing.T) {
 		{"certificate authority", `www.example.org. 60 IN CAA 0 issue "ca.example.org"`, `"caa":"CAA 0 issue ca.example.org"`, mdns.TypeCAA},
 		{"service binding", `www.example.org. 60 IN HTTPS 1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1`, `"https":"HTTPS 1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1"`, mdns.TypeHTTPS},
 		{"next secure", "www.example.org. 60 IN NSEC next.example.org. A NS CAA", `"nsec":"NSEC next.example.org A NS CAA"`, mdns.TypeNSEC},
+		{"delegation signer", "www.example.org. 60 IN DS 60485 5 1 2bb183af5f22588179a53b0a98631fad1a292118", `"ds":"DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118"`, mdns.TypeDS},
+		{"signature", "www.example.org. 60 IN RRSIG A 5 3 86400 20030322173103 20030220173103 2642 example.org. b2s=", `"rrsig":"RRSIG A 5 3 86400 1048354263 1045762263 2642 example.org"`, mdns.TypeRRSIG},
 		{"unknown type", `www.example.org. 60 IN TYPE65400 \# 2 abcd`, `"type":"TYPE65400"`, 65400},
 	}
 	for _, tt := range tests {

@@ -74,7 +74,7 @@ func fuzzParser(f *testing.F, name string) {
 func tryParser(t *testing.T, set *Set, name string, client, server []byte) {
 	t.Helper()
 	for _, on := range []Transport{TCP, UDP, IP} {
-		s := newTestSession(set, on, 40000, 1000)
+		s := newSeedSession(set, on, 40000, 1000)
 		s.classified = [2]bool{true, true}
 		s.Attach(name)
 		if on == TCP {
@@ -124,7 +124,7 @@ var captured = sync.OnceValue(func() map[string][][2][]byte { //nolint:gocheckno
 				src, dst = dst, src
 				sides[0], sides[1] = sides[1], sides[0]
 			}
-			s := newTestSession(set, on, src.Port(), dst.Port())
+			s := newSeedSession(set, on, src.Port(), dst.Port())
 			s.Src, s.Dst = orAny(src.Addr()), orAny(dst.Addr())
 			for dir, b := range sides {
 				if on == TCP {

@@ -299,7 +299,10 @@ func (h *http2) message(s *Session, dir Dir) bool {
 	}
 	m := &d.message
 	if m.method != "" {
-		h.p.noteMethod(s, m.method)
+		s.Doc.AddString(h.p.method, m.method)
+		if f, ok := h.p.methods[m.method]; ok && !s.Reference {
+			s.Doc.AddCount(f, 1)
+		}
 		var host []byte
 		if m.authority != "" {
 			host = []byte(m.authority)
@@ -334,7 +337,7 @@ func (h *http2) beginBody(s *Session, d *http2Dir) {
 	case m.method == "GET":
 		h.ask(s, d.stream, m.path)
 	}
-	m.content.request = m.status == 0
+	m.content.request, m.content.two = m.status == 0, true
 	if !m.content.request {
 		if path := h.answer(d.stream); m.status/100 == 2 {
 			m.content.path = path

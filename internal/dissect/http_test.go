@@ -80,6 +80,9 @@ func TestHTTP(t *testing.T) {
 		{"a gzip body", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzipped(t, "hello")}, map[string][]string{
 			"http.bodyMagic": {"application/x-gzip"}, "http.decodedMd5": {md5Hello}, "http.decodedSha256": {sha256Hello},
 		}},
+		{"a page in gzip", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzipped(t, "<!DOCTYPE html><p>")}, map[string][]string{
+			"http.bodyMagic": {"application/x-gzip"}, "http.decodedMagic": {"text/html"},
+		}},
 		{"a body that is not the gzip it says", []string{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"}, map[string][]string{
 			"http.md5": {md5Hello}, "http.decodedMd5": nil,
 		}},
@@ -88,6 +91,13 @@ func TestHTTP(t *testing.T) {
 		}},
 		{"a tunnel's bytes are classified", []string{"CONNECT h:22 HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nSSH-2.0-x\r\n"}, map[string][]string{
 			"protocol": {"http", "ssh"}, "http.uri": {"h:22"},
+		}},
+		{"headers over several lines", []string{"GET / HTTP/1.1\r\nHost: a\r\nX-Long: one\r\n two:\r\n\t three\r\nAccept: b\r\n\r\n"}, map[string][]string{
+			"http.requestHeader": {"host", "x-long", "accept"}, "http.requestHeaderValue": {"one two: three", "b"},
+		}},
+		{"users of digests and of padless credentials", []string{"GET / HTTP/1.1\r\nAuthorization: Digest realm=\"a, b\", username=\"Mufasa, J\", uri=\"/\"\r\n\r\n" +
+			"GET / HTTP/1.1\r\nAuthorization: Digest username=bare, uri=\"/\"\r\n\r\nGET / HTTP/1.1\r\nAuthorization: basic dTpw\r\n\r\nGET / HTTP/1.1\r\nAuthorization: Basic dXNlcjpwdw\r\n\r\n"}, map[string][]string{
+			"http.user": {"Mufasa, J", "bare", "u", "user"}, "http.authType": {"digest", "basic"},
 		}},
 		{"line ends without CR", []string{"GET /lf HTTP/1.1\nHost: a\n\n"}, map[string][]string{
 			"http.uri": {"a/lf"},
@@ -125,6 +135,31 @@ func TestHTTPMethods(t *testing.T) {
 		wantStrings(t, s, "http.method", method)
 		if got := intsOf(s, "http.method-"+method); slices.Contains(counted, method) != (len(got) == 1 && got[0] == 2) {
 			t.Errorf("%s: counted %d", method, got)
+		}
+	}
+}
+
+// TestHTTPUpgradeCounts holds that requests are counted on connections that other protocols take over; the reference
+// forgets them there, save those of tunnels.
+func TestHTTPUpgradeCounts(t *testing.T) {
+	for _, c := range []struct{ request, response, method string }{
+		{"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\n\r\n", "GET"},
+		{"CONNECT h:443 HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "CONNECT"},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(allProtocols(), TCP, 40000, 80)
+			s.Reference = reference
+			s.Stream(Client, []byte(c.request))
+			s.Stream(Server, []byte(c.response))
+			s.End(false)
+			s.End(true)
+			want := []int64{1}
+			if reference && c.method == "GET" {
+				want = nil
+			}
+			if got := intsOf(s, "http.method-"+c.method); !slices.Equal(got, want) {
+				t.Errorf("%s, reference %v: counted %d, want %d", c.method, reference, got, want)
+			}
 		}
 	}
 }

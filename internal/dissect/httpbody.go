@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of decoding compressed bodies: what is larger keeps the hashes of its
@@ -44,6 +45,7 @@ type httpContent struct {
 	encoding httpEncoding
 	partial  bool // a range of what it is of
 	request  bool
+	two      bool // of HTTP/2, of whose bodies the reference has the hashes alone
 }
 
 // header takes what a header that is good for use says of the body.
@@ -150,10 +152,10 @@ func (b *httpBody) end(s *Session, p *httpProtocol, complete bool) {
 		b.endForm(s, complete && !b.lost)
 	}
 	m := magic(b.head)
-	if m != "" {
+	if m != "" && (!s.Reference || !b.two) {
 		s.Doc.AddString(p.bodyMagic, m)
 	}
-	if b.request {
+	if b.request && (!s.Reference || !b.two && isText(b.head)) {
 		s.Doc.AddBytes(p.requestBody, b.head)
 	}
 	if b.isFile(m) && b.encoding == encodingNone {
@@ -167,6 +169,17 @@ func (b *httpBody) end(s *Session, p *httpProtocol, complete bool) {
 	if b.encoding != encodingNone && b.n == int64(len(b.encoded)) {
 		b.decode(s, p)
 	}
+}
+
+// isText reports whether b is text: UTF-8 without zeros. A character may be cut at its end.
+func isText(b []byte) bool {
+	for i := 0; i < utf8.UTFMax && len(b) > 0 && !utf8.RuneStart(b[len(b)-1]); i++ {
+		b = b[:len(b)-1]
+	}
+	if len(b) > 0 && b[len(b)-1] >= utf8.RuneSelf {
+		b = b[:len(b)-1]
+	}
+	return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
 }
 
 // decode notes the body with its content coding undone. A body that is not what

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"wirelake/internal/spi"
 )
 
 // startLine reads a request line from the client or a status line from the server.
@@ -31,16 +33,30 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 	d.reset()
 	d.state, d.length = httpHeaders, -1
 	h.request = httpRequest{method: string(method), target: append(h.request.target[:0], bytes.TrimSpace(target)...), host: h.request.host[:0]}
-	h.p.noteMethod(s, h.request.method)
+	s.Doc.AddString(h.p.method, h.request.method)
+	if f, ok := h.p.methods[h.request.method]; ok {
+		h.count(f)
+	}
 	s.Doc.AddBytes(h.p.version[Client], version[5:])
 	return true
 }
 
-func (p *httpProtocol) noteMethod(s *Session, method string) {
-	s.Doc.AddString(p.method, method)
-	if f, ok := p.methods[method]; ok && (!s.Reference || !s.HasProtocol("http2")) {
-		s.Doc.AddCount(f, 1)
+// count counts a request of the method that has the field.
+func (h *http) count(f spi.FieldID) {
+	for i := range h.counts {
+		if h.counts[i].field == f {
+			h.counts[i].n++
+			return
+		}
 	}
+	h.counts = append(h.counts, httpCount{f, 1})
+}
+
+// leave hands the connection to another protocol, for good.
+func (h *http) leave(s *Session, protocol string) bool {
+	h.left = true
+	s.Handover(protocol)
+	return true
 }
 
 func (h *http) statusLine(s *Session, dir Dir, line []byte) bool {
@@ -182,7 +198,7 @@ func (p *httpProtocol) noteAuthorization(s *Session, value []byte) {
 	}
 	switch strings.ToLower(string(scheme)) {
 	case "basic":
-		text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(rest)))
+		text, err := base64.RawStdEncoding.DecodeString(string(bytes.TrimRight(bytes.TrimSpace(rest), "="))) // some leave the padding out
 		if err != nil {
 			return
 		}
@@ -190,11 +206,30 @@ func (p *httpProtocol) noteAuthorization(s *Session, value []byte) {
 			s.Doc.AddBytes(p.user, user)
 		}
 	case "digest":
-		_, after, ok := bytes.Cut(rest, []byte(`username="`))
-		if user, _, closed := bytes.Cut(after, []byte(`"`)); ok && closed && len(user) > 0 {
+		if user := digestUser(rest); len(user) > 0 {
 			s.Doc.AddBytes(p.user, user)
 		}
 	}
+}
+
+// digestUser returns the user of digest credentials (RFC 7616 section 3.4), in quotes or, as some send it, without.
+func digestUser(credentials []byte) []byte {
+	for part := range bytes.SplitSeq(credentials, []byte(",")) {
+		name, value, _ := bytes.Cut(part, []byte("="))
+		if !bytes.EqualFold(bytes.TrimSpace(name), []byte("username")) {
+			continue
+		}
+		if value = bytes.TrimSpace(value); len(value) == 0 || value[0] != '"' {
+			return value
+		}
+		_, value, _ = bytes.Cut(credentials, part[:len(part)-len(value)]) // it may hold commas
+		user, _, closed := bytes.Cut(value[1:], []byte(`"`))
+		if !closed {
+			return nil
+		}
+		return user
+	}
+	return nil
 }
 
 // headersEnd acts on a complete head. It returns true when the rest of the
@@ -213,11 +248,9 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 	}
 	switch {
 	case d.status == 101 && d.upgrade && h.upgrade:
-		s.Handover("websocket")
-		return true
+		return h.leave(s, "websocket")
 	case d.status == 101 && s.set.byName["http2"] != nil && !d.upgrade:
-		s.Handover("http2")
-		return true
+		return h.leave(s, "http2")
 	case kind == pendingConnect && d.status/100 == 2:
 		s.Handover("")
 		return true
@@ -259,8 +292,7 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	case "CONNECT":
 		kind = pendingConnect
 	case "PRI": // the connection preface of HTTP/2 (RFC 9113 section 3.4): its second half and frames follow
-		s.Handover("http2")
-		return true
+		return h.leave(s, "http2")
 	}
 	if len(h.pending) < httpMaxPending {
 		h.pending = append(h.pending, kind)

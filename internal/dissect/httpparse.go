@@ -1,6 +1,10 @@
 package dissect
 
-import "bytes"
+import (
+	"bytes"
+
+	"wirelake/internal/spi"
+)
 
 // Limits of reading HTTP.
 const (
@@ -32,7 +36,15 @@ type http struct {
 	dirs    [2]httpDir
 	pending []byte // what a response must know of its request, oldest first
 	upgrade bool   // a request asked for WebSocket
+	counts  []httpCount
+	left    bool // another protocol follows on the connection
 	request httpRequest
+}
+
+// httpCount is the number of requests of a method, by its field.
+type httpCount struct {
+	field spi.FieldID
+	n     int64
 }
 
 // What a response must know of its request.
@@ -100,17 +112,53 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return n, More
 		}
 		end := n + d.scanned + i
-		d.scanned = 0
-		line := b[n:end]
-		if len(line) > 0 && line[len(line)-1] == '\r' {
-			line = line[:len(line)-1]
+		line := trimCR(b[n:end])
+		if d.state == httpHeaders && len(line) > 0 {
+			var rest int
+			if line, rest = unfold(line, b[end+1:]); rest < 0 {
+				if d.scanned = end - n; len(b)-n > httpMaxLine {
+					d.state = httpEnded
+					return len(b), DirDone
+				}
+				return n, More
+			}
+			end += rest
 		}
+		d.scanned = 0
 		n = end + 1
 		if h.line(s, dir, line) {
 			return n, Done // handed over
 		}
 	}
 	return n, More
+}
+
+func trimCR(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
+
+// unfold returns a header's line with those in next that go on with it (RFC 9112 section 5.2), and how many bytes of next they
+// take; -1 when that shows only with more bytes.
+func unfold(line, next []byte) ([]byte, int) {
+	n := 0
+	for {
+		if n == len(next) {
+			return nil, -1
+		}
+		if next[n] != ' ' && next[n] != '\t' {
+			return line, n
+		}
+		end := bytes.IndexByte(next[n:], '\n')
+		if end < 0 {
+			return nil, -1
+		}
+		more := bytes.Trim(next[n:n+end], " \t\r")
+		line = append(append(line[:len(line):len(line)], ' '), more...)
+		n += end + 1
+	}
 }
 
 // line reads a line of the direction's state. It returns true when the rest of
@@ -207,6 +255,12 @@ func (h *http) Datagram(s *Session, dir Dir, b []byte) Status {
 
 // End implements Parser. A body that ends with the connection ends here.
 func (h *http) End(s *Session, final bool) {
+	if !s.Reference || !h.left { // which forgets them at an upgrade
+		for _, c := range h.counts {
+			s.Doc.AddCount(c.field, c.n)
+		}
+	}
+	h.counts = h.counts[:0]
 	if !final {
 		return
 	}

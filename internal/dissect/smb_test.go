@@ -78,6 +78,29 @@ func TestSMB2(t *testing.T) {
 	}
 }
 
+// TestSMB2Login reads a log-in by NTLM within SPNEGO's answer token (MS-SMB2 2.2.5, RFC 4178, MS-NLMP 2.2.1.3).
+func TestSMB2Login(t *testing.T) {
+	texts := []string{"DOM", "me", "HOST7"}
+	head, data := "NTLMSSP\x00"+u32le(3)+strings.Repeat("\x00", 16), ""
+	for _, text := range texts {
+		text = wide(text)
+		head += u16le(len(text)) + u16le(len(text)) + u32le(64+len(data))
+		data += text
+	}
+	token := head + strings.Repeat("\x00", 8) + u32le(ntlmUnicode) + data
+	blob := ber(0xa1, ber(0x30, ber(0xa2, ber(4, token))))
+	for _, reference := range []bool{false, true} {
+		s := newTestSession(New(), TCP, 40000, 445)
+		s.Reference = reference
+		s.Stream(Client, []byte(smbFrame(smb2Message(1, 0, 0, u16le(25)+strings.Repeat("\x00", 10)+u16le(64+24)+u16le(len(blob))+strings.Repeat("\x00", 8), blob))))
+		wantStrings(t, s, "smb.user", "me")
+		wantStrings(t, s, "smb.domain", "DOM")
+		wantStrings(t, s, "smb.host", "HOST7")
+		wantStrings(t, s, "ntlm.host", "HOST7")
+		wantStrings(t, s, "user", "me")
+	}
+}
+
 func TestDCERPC(t *testing.T) {
 	lsarpc := "\x78\x57\x34\x12\x34\x12\xcd\xab\xef\x00\x01\x23\x45\x67\x89\xab"
 	pdu := func(typ byte, body string) string {

@@ -15,7 +15,7 @@ func smtpFlights() []flight {
 		{Client, []byte("MAIL FROM:<Alice@example.com> SIZE=10\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n")},
 		{Server, []byte("250 ok\r\n250 ok\r\n354 go\r\n")},
 		{Client, []byte("Received: from a.example.net ([192.0.2.9]) by b.example.net; now\r\nFrom: \"A, B\" <alice@example.com>\r\nTo: bob@example.org, Carol <carol@example.org>\r\n" +
-			"Subject: =?utf-8?B?R3LDvMOfZQ==?= to\r\n all\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\nX-Thing: y\r\n\r\n" +
+			"Subject: =?utf-8?B?R3LDvMOfZQ==?= to\r\n all\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\nX-Thing: y\r\nX-Mailer: Post 1.0\r\n\r\n" +
 			"--x\r\nContent-Type: text/plain\r\n\r\n..hello\r\n--x\r\nContent-Type: application/zip; name=\"a.zip\"\r\nContent-Transfer-Encoding: base64\r\n\r\nUEsD\r\nBA==\r\n--x--\r\n.\r\n")},
 		{Server, []byte("250 queued\r\n")},
 		{Client, []byte("QUIT\r\n")},
@@ -28,7 +28,7 @@ func TestSMTP(t *testing.T) {
 		`"smtpHello":["client.example.com"]`, `"user":["alice"]`, `"smtp:authplain"`, `"smtp:statuscode:250"`,
 		`"src":["alice@example.com"]`, `"dst":["bob@example.org","carol@example.org"]`, `"subject":["Grüße to all"]`,
 		`"host":["a.example.net","b.example.net"]`, `"ip":["192.0.2.9"]`, `"id":["1@example.com"]`, `"filename":["a.zip"]`,
-		`"headerField":["x-thing"]`, `"bodyMagic":["application/zip"]`,
+		`"headerField":["x-thing"]`, `"useragent":["Post 1.0"]`, `"bodyMagic":["application/zip"]`,
 		`"md5":["10893fd7cff66dca193f658ca9438d15"]`,
 	} {
 		if !strings.Contains(got, want) {

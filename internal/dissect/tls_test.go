@@ -69,15 +69,13 @@ func handshake(t testing.TB, version uint16) []flight {
 }
 
 func streamDocument(set *Set, flights []flight) string {
-	doc := set.Registry().NewDocument()
-	var s Session
-	s.Begin(set, DefaultLimits(), doc)
-	s.Transport, s.SrcPort, s.DstPort, s.IPProtocol, s.First = TCP, 40000, 443, 6, 1_700_000_000e9
+	s := newTestSession(set, TCP, 40000, 443)
+	s.IPProtocol, s.First = 6, 1_700_000_000e9
 	for _, f := range flights {
 		s.Stream(f.dir, f.b)
 	}
 	s.End(true)
-	return string(doc.AppendJSON(nil, nil))
+	return string(s.Doc.AppendJSON(nil, nil))
 }
 
 func TestTLSHandshake(t *testing.T) {
