@@ -108,6 +108,11 @@ func marks() []Protocol {
 		{"rtmp", Matcher{On: TCP, Port: 1935, Bytes: "\x03", MinLen: 9}},                     // Adobe RTMP 1.0
 		{"ymsg", Matcher{On: TCP, Bytes: "YMSG", MinLen: 20}},
 		{"msnms", Matcher{On: TCP, Bytes: "VER 1 MSNP"}},
+		{"hsrp", Matcher{On: UDP, Port: 1985, Bytes: "\x00\x03\x00\x01", MinLen: 16}}, // its advertisements are shorter
+		{"bfd", Matcher{On: UDP, Port: 6784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}}, // RFC 7130
+		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34\x00\x01\x0a"}}, // CPing
+		{"git", Matcher{On: TCP, Bytes: "000eversion 2\n"}},      // Git, protocol version 2
+		{"rtsp", Matcher{On: TCP, Func: prefixes("ANNOUNCE rtsp://", "GET_PARAMETER rtsp://", "PAUSE rtsp://", "RECORD rtsp://", "REDIRECT rtsp://", "SET_PARAMETER rtsp://", "TEARDOWN rtsp://")}},
 		{"flap", Matcher{On: TCP, Bytes: "*\x01", MinLen: 10, Func: at(4, "\x00\x04\x00\x00\x00\x01")}}, // OSCAR, FLAP sign-on
 	}
 	out := make([]Protocol, len(rows))

@@ -113,6 +113,15 @@ func TestMarks(t *testing.T) {
 		{"rtmp", TCP, 1935, zeros("\x03\x00\x00\x00\x01", 64)},
 		{"ymsg", TCP, 5050, zeros("YMSG\x00\x10", 20)},
 		{"msnms", TCP, 1863, "VER 1 MSNP8 CVR0\r\n"},
+		{"hsrp", UDP, 1985, zeros("\x00\x03\x00\x01\x00\x0e\x03", 16)},
+		{"bfd", UDP, 6784, zeros("\x20\xc0\x03\x18", 24)},
+		{"ajp", TCP, 8009, "\x12\x34\x00\x01\x0a"},
+		{"git", TCP, 9418, "000eversion 2\n"},
+		{"rtsp", TCP, 8554, "TEARDOWN rtsp://example.org/a RTSP/1.0\r\n"},
+		{"tds", TCP, 1433, "\x01\x01\x00\x10\x00\x00\x01\x00S\x00E\x00L\x00\x00\x00"},
+		{"stun", UDP, 3479, zeros("\x00\x01\x00\x00", 20)},
+		{"dtls", UDP, 4433, zeros("\x16\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x3a\x01\x00\x00\x2e", 71)},
+		{"smb", TCP, 445, zeros("\x00\x00\x00\x4a\xfcSMB\x50\x10\x00\x00\x01\x00\x00\x00", 78)},
 		{"flap", TCP, 5190, "*\x01\x00\x01\x00\x04\x00\x00\x00\x01"},
 	} {
 		doc := set.Registry().NewDocument()

@@ -25,9 +25,11 @@ func newDTLS(r *spi.Registry) Protocol {
 		return isDTLS(b) && (!s.Reference || len(b) >= referenceMin)
 	}
 	return Protocol{
-		Name:     "dtls",
-		Matchers: []Matcher{{On: UDP, Bytes: "\x16\xfe", MinLen: dtlsRecordHeader + 1, Func: hello}, {On: SCTP, Bytes: "\x16\xfe", MinLen: dtlsRecordHeader + 1, Func: hello}},
-		New:      func(*Session) Parser { return &dtlsParser{dtls: d} },
+		Name: "dtls",
+		Matchers: []Matcher{
+			{On: UDP, Bytes: "\x16\xfe", MinLen: dtlsRecordHeader + 1, Func: hello}, {On: SCTP, Bytes: "\x16\xfe", MinLen: dtlsRecordHeader + 1, Func: hello},
+			{On: UDP, Bytes: "\x16\x01\x00\x00\x00\x00\x00\x00\x00\x00", MinLen: dtlsRecordHeader + dtlsHandshakeHeader, Func: draftHello}},
+		New: func(*Session) Parser { return &dtlsParser{dtls: d} },
 	}
 }
 
@@ -35,6 +37,13 @@ func newDTLS(r *spi.Registry) Protocol {
 // handshakes begin.
 func isDTLS(b []byte) bool {
 	return len(b) > dtlsRecordHeader && b[0] == tlsHandshake && b[1] == 0xfe && b[2] >= 0xfc && b[3]|b[4] == 0
+}
+
+// draftHello accepts the first ClientHello in the version of the drafts, which AnyConnect and OpenSSL before 1.0 speak
+// (DTLS1_BAD_VER). The reference does not know it.
+func draftHello(s *Session, _ Dir, b []byte) bool {
+	size := int(binary.BigEndian.Uint16(b[11:]))
+	return !s.Reference && b[dtlsRecordHeader] == tlsClientHello && b[dtlsRecordHeader+1] == 0 && size == len(b)-dtlsRecordHeader
 }
 
 type dtlsParser struct {
@@ -58,7 +67,7 @@ func (p *dtlsParser) Datagram(s *Session, dir Dir, b []byte) Status {
 	if p.datagrams++; p.datagrams > maxDTLSDatagrams {
 		return p.finish(s)
 	}
-	for len(b) >= dtlsRecordHeader && b[1] == 0xfe {
+	for len(b) >= dtlsRecordHeader && (b[1] == 0xfe || b[1] == 1 && b[2] == 0) {
 		kind, epoch, size := b[0], binary.BigEndian.Uint16(b[3:]), int(binary.BigEndian.Uint16(b[11:]))
 		record := b[dtlsRecordHeader:]
 		record = record[:min(size, len(record))] // of a cut datagram what is there

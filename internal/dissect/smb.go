@@ -55,6 +55,7 @@ func newSMB(r *spi.Registry) Protocol {
 		Name: "smb",
 		Matchers: []Matcher{
 			{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")},
+			{On: TCP, Bytes: "\x00", Func: func(s *Session, d Dir, b []byte) bool { return !s.Reference && at(4, "\xfcSMB")(s, d, b) }}, // compressed
 			{On: TCP, Bytes: "\x81\x00\x00\x44\x20", MinLen: 72, Func: netbiosRequest},
 		},
 		New: func(*Session) Parser { return &smb{f: f, files: newSMBFiles(f.files)} },
@@ -82,7 +83,7 @@ func (p *smb) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	const head = 4 // zero, then a length of 3 bytes (MS-SMB2 2.1); NetBIOS has types there
 	n := 0
 	if p.lost[dir] { // messages begin where segments do
-		if !at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")(s, dir, b) || b[0] != 0 {
+		if !at(4, "\xffSMB", "\xfeSMB", "\xfdSMB", "\xfcSMB")(s, dir, b) || b[0] != 0 {
 			return len(b), More
 		}
 		p.lost[dir] = false

@@ -50,6 +50,7 @@ func newSTUN(r *spi.Registry) Protocol {
 			{On: UDP, Offset: 4, Bytes: "\x21\x12\xa4\x42", MinLen: stunHeaderLen, Func: stunHeader},
 			{On: TCP, Offset: 4, Bytes: "\x21\x12\xa4\x42", MinLen: stunHeaderLen, Func: stunHeader},
 			{On: UDP, Port: 3478, MinLen: stunHeaderLen, Func: stunClassic},
+			{On: UDP, Port: 3479, MinLen: stunHeaderLen, Func: stunClassic}, // a server's other port
 		},
 		New: func(*Session) Parser { return p },
 	}

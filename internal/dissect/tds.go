@@ -51,9 +51,21 @@ func newTDS(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x12\x01\x00", MinLen: tdsHeader, Func: tdsLength},
 			{On: TCP, Bytes: "\x10\x01\x00", MinLen: tdsHeader, Func: tdsLength},
 			{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: tdsHeader},
+			{On: TCP, Port: 1433, MinLen: tdsHeader, Func: tdsPacket},
 		},
 		New: func(*Session) Parser { return &tds{f: f} },
 	}
+}
+
+// tdsPacket accepts the header of a packet in the middle of a connection (MS-TDS 2.2.3.1): a batch, a call, a result,
+// bulk data or a transaction. The reference wants to see the beginning.
+func tdsPacket(s *Session, dir Dir, b []byte) bool {
+	const batch, rpc, bulk, transaction, reserved = 1, 3, 7, 14, 0xe0
+	switch b[0] {
+	case batch, rpc, tdsResult, bulk, transaction:
+		return !s.Reference && b[1]&reserved == 0 && b[7] == 0 && tdsLength(s, dir, b)
+	}
+	return false
 }
 
 // Parse implements Parser.

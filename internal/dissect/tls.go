@@ -97,7 +97,7 @@ func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
 	for len(b)-n >= tlsRecordHeader {
 		kind, size := b[n], int(binary.BigEndian.Uint16(b[n+3:]))
-		if kind != tlsHandshake && p.decrypt == nil || kind < tlsChangeCipher || kind > tlsHeartbeat || b[n+1] != 3 || size > maxTLSRecord {
+		if kind != tlsHandshake && p.decrypt == nil && !tlsWarning(s, b[n:]) || kind < tlsChangeCipher || kind > tlsHeartbeat || b[n+1] != 3 || size > maxTLSRecord {
 			return n, DirDone // ChangeCipherSpec, data, an alert, or no TLS at all
 		}
 		if len(b)-n < tlsRecordHeader+size {
@@ -110,6 +110,13 @@ func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		}
 	}
 	return n, More
+}
+
+// tlsWarning reports whether a record is a warning in clear (RFC 5246 section 7.2), as servers send that do not know the name
+// they are asked for, and then go on: only those have a body of two bytes. The reference reads nothing behind one.
+func tlsWarning(s *Session, record []byte) bool {
+	const warning = 1
+	return !s.Reference && record[0] == tlsAlert && record[3] == 0 && record[4] == 2 && (len(record) == tlsRecordHeader || record[tlsRecordHeader] == warning)
 }
 
 // record reads a record, header included.
@@ -137,6 +144,8 @@ func (p *tlsParser) record(s *Session, dir Dir, record []byte) Status {
 				return Done
 			}
 		}
+		return More
+	case tlsWarning(s, record):
 		return More
 	case kind == tlsHandshake && (d == nil || dir == Server || len(d.waiting) == 0):
 		return p.messages(s, dir, body)

@@ -111,6 +111,22 @@ func TestTLSHandshake(t *testing.T) {
 }
 
 // The lists, and the hashes wanted, are the example of JA4's technical details.
+// TestTLSWarning has a server that does not know the name warn of it, and go on.
+func TestTLSWarning(t *testing.T) {
+	flights := handshake(t, ctls.VersionTLS12)
+	want := streamDocument(allProtocols(), flights)
+	for i, f := range flights {
+		if f.dir == Server {
+			flights[i].b = append([]byte("\x15\x03\x03\x00\x02\x01\x70"), f.b...)
+			break
+		}
+	}
+	got := streamDocument(allProtocols(), flights)
+	if !strings.Contains(got, `"ja3s"`) || !strings.Contains(got, `"4711"`) {
+		t.Errorf("without a warning\n%s\nwith one\n%s", want, got)
+	}
+}
+
 func TestJA4(t *testing.T) {
 	h := clientHello{version: 0x0303, hasSNI: true, alpn: []string{"h2", "http/1.1"}, versions: []uint16{0x0304, 0x0303},
 		ciphers:    []uint16{0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035},
