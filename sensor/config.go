@@ -16,7 +16,7 @@ type ImportConfig struct {
 	ChunkSpan   time.Duration `koanf:"chunk_span" help:"a chunk ends when a packet is this much later than its first"`
 	MemoryBytes config.Size   `koanf:"memory_bytes" help:"memory for packets that are in no stored chunk yet"`
 	Uploads     int           `koanf:"uploads" help:"chunks of different lanes stored at once"`
-	StoreKeyLog bool          `koanf:"store_keylog" help:"store what session.keylog says of the TLS connections of each chunk beside it: whoever reads the store can then decrypt them"`
+	StoreKeyLog bool          `koanf:"store_keylog" help:"store what session.keylog and pcapng files themselves say of the TLS connections of each chunk beside it: whoever reads the store can then decrypt them"`
 }
 
 // DefaultImportConfig returns the documented defaults.

@@ -186,6 +186,9 @@ func (r *importRun) importFile(ctx context.Context, in input, file *FileResult, 
 		if r.numbers == nil {
 			r.identity, r.numbers = src.identity, map[laneKey]*lane{}
 		}
+		if r.im.opts.Keys != nil {
+			src.reader.OnTLSKeys(r.im.opts.Keys.Add)
+		}
 		r.readFile(ctx, src, file)
 		if err := src.Close(); err != nil {
 			file.fail(err)

@@ -80,7 +80,7 @@ chunk are stored beside it, and any compactor of the store decrypts them; withou
 	f.Duration("chunk-span", d.ChunkSpan, "end a chunk when a packet is this much later than its first")
 	bindFlag(f, "sensor", "import.sensor")
 	bindFlag(f, "chunk-bytes", "import.chunk_bytes")
-	f.Bool("store-keylog", d.StoreKeyLog, "store the secrets of --keylog beside the chunks, for compactors without the file")
+	f.Bool("store-keylog", d.StoreKeyLog, "store the secrets of --keylog, and those that pcapng files hold, beside the chunks, for compactors without the file")
 	bindFlag(f, "chunk-span", "import.chunk_span")
 	bindFlag(f, "store-keylog", "import.store_keylog")
 	addKeyLogFlag(cmd)

@@ -29,7 +29,7 @@ func (a *app) openKeyLog() (*keylog.Log, error) {
 func (a *app) importKeys() (*keylog.Log, error) {
 	switch {
 	case a.cfg.Import.StoreKeyLog && len(a.cfg.Session.KeyLog) == 0:
-		return nil, usageErrorf("import.store_keylog (--store-keylog) needs a key log: give --keylog")
+		return keylog.New(), nil // of what captures hold themselves
 	case a.cfg.Import.StoreKeyLog:
 		return a.openKeyLog()
 	case len(a.cfg.Session.KeyLog) > 0:

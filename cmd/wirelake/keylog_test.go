@@ -1,10 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 )
 
 // TestKeyLog holds that what curl and openssl said to nginx is read with their key
@@ -33,7 +42,7 @@ func TestKeyLog(t *testing.T) {
 			}
 			for _, w := range want {
 				if !strings.Contains(out, w) {
-					t.Errorf("%s is not in\n%s", w, out)
+					t.Errorf("%s is not in\n%.3000s", w, out)
 				}
 			}
 			other := captures[(slices.Index(captures, pcap)+1)%len(captures)]
@@ -47,6 +56,110 @@ func TestKeyLog(t *testing.T) {
 	}
 	if code, _, errText := runCLI(t, "spi", "--keylog", "testdata/none.keys", captures[0]); code == exitOK || !strings.Contains(errText, "testdata/none.keys") {
 		t.Errorf("a key log that is missing: exit code %d, %s", code, errText)
+	}
+}
+
+// TestMailKeyLog holds that mail which smtplib, imaplib, poplib and openssl said to aiosmtpd and Dovecot, in TLS from the beginning or
+// after STARTTLS, is read with their key logs. testenv/mail-captures.sh made the captures.
+func TestMailKeyLog(t *testing.T) {
+	content := []byte(strings.Repeat("%PDF-1.7\nhidden contents\n", 20))
+	captures, err := filepath.Glob("testdata/mail/*.pcap")
+	if err != nil || len(captures) < 7 {
+		t.Fatalf("captures %q, %v", captures, err)
+	}
+	for _, pcap := range captures {
+		name := strings.TrimSuffix(filepath.Base(pcap), ".pcap")
+		protocol, _, _ := strings.Cut(strings.Replace(name, "s-tls", "-tls", 1), "-")
+		t.Run(name, func(t *testing.T) {
+			code, out, errText := runCLI(t, "spi", "--reference=false", "--jsonl", "--keylog", strings.TrimSuffix(pcap, ".pcap")+".keys", pcap)
+			if code != exitOK {
+				t.Fatalf("exit code %d: %s", code, errText)
+			}
+			want := []string{
+				`"tls:decrypted"`, `"tls"`, `"` + protocol + `"`, `"subject":["Hidden files"]`, `"src":["alice@example.com"]`, `"filename":["hidden.pdf"]`,
+				fmt.Sprintf(`"md5":"%x"`, md5.Sum(content)), fmt.Sprintf(`"sha256":"%x"`, sha256.Sum256(content)), `"source":"` + protocol + `"`, `"type":"application/pdf"`,
+			}
+			if protocol != "smtp" {
+				want = append(want, `"user":["alice"]`)
+			}
+			for _, w := range want {
+				if !strings.Contains(out, w) {
+					t.Errorf("%s is not in\n%.3000s", w, out)
+				}
+			}
+			code, out, errText = runCLI(t, "spi", "--reference=false", "--jsonl", pcap)
+			if code != exitOK || strings.Contains(out, "Hidden files") || strings.Contains(out, "decrypted") {
+				t.Errorf("without its keys: exit code %d %s\n%s", code, errText, out)
+			}
+		})
+	}
+}
+
+// withSecrets writes a capture as pcapng with the key log in it (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"), and returns its name.
+func withSecrets(t *testing.T, capture, keys string) string {
+	t.Helper()
+	secrets, err := os.ReadFile(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := pcapfile.NewNgWriter(&out, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := pcaptest.Read(t, capture)
+	if _, err := w.AddInterface(c.Interfaces[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	size := len(secrets)
+	for len(secrets)%4 != 0 {
+		secrets = append(secrets, 0)
+	}
+	block := le.AppendUint32(le.AppendUint32(nil, 10), uint32(20+len(secrets)))
+	block = append(le.AppendUint32(le.AppendUint32(block, 0x544c534b), uint32(size)), secrets...)
+	out.Write(le.AppendUint32(block, uint32(20+len(secrets))))
+	for i := range c.Records {
+		if err := w.Write(&c.Records[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "secrets.pcapng")
+	if err := os.WriteFile(name, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestSecretsInCapture holds that secrets in a pcapng file are as good as a key log given beside it: for spi, and for an import that
+// stores key logs.
+func TestSecretsInCapture(t *testing.T) {
+	capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys")
+	code, out, errText := runCLI(t, "spi", "--reference=false", "--jsonl", capture)
+	if code != exitOK || !strings.Contains(out, "tls:decrypted") || !strings.Contains(out, `"uri":["secret.example.org/page.html"]`) {
+		t.Errorf("exit code %d %s\n%s", code, errText, out)
+	}
+	code, out, _ = runCLI(t, "spi", "--reference=false", "--jsonl", capture, "testdata/tls/tls12-aes128-h2.pcap")
+	if code != exitOK || strings.Count(out, `"uri":["secret.example.org/page.html"]`) != 1 {
+		t.Errorf("exit code %d; the secrets of one file decrypt another:\n%s", code, out)
+	}
+	for _, store := range []bool{false, true} {
+		dir := "file://" + t.TempDir()
+		for _, args := range [][]string{{"import", "-q", "--store", dir, fmt.Sprintf("--store-keylog=%v", store), capture}, {"compactor", "--store", dir, "--once"}} {
+			if code, _, errText := runCLI(t, args...); code != exitOK {
+				t.Fatalf("%q: exit code %d: %s", args, code, errText)
+			}
+		}
+		_, out, _ := runCLI(t, "sessions", "--store", dir, "http.uri.path == /page.html")
+		if got := strings.Count(out, "http2"); got != 1 && store || got != 0 && !store {
+			t.Errorf("stored %v: %d sessions decrypted\n%s", store, got, out)
+		}
 	}
 }
 
@@ -93,8 +206,5 @@ func TestStoredKeyLog(t *testing.T) {
 				}
 			}
 		})
-	}
-	if code, _, errText := runCLI(t, "import", "--store", "file://"+t.TempDir(), "--store-keylog", capture); code != exitUsage || !strings.Contains(errText, "--keylog") {
-		t.Errorf("--store-keylog without --keylog: exit code %d, %s", code, errText)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wirelake/internal/dissect"
+	"wirelake/internal/keylog"
 	"wirelake/internal/packet"
 	"wirelake/internal/pcapfile"
 	"wirelake/internal/session"
@@ -125,6 +126,11 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 
+	// Secrets within the file are as good as those that were given.
+	if cfg.Keys == nil {
+		cfg.Keys = keylog.New()
+	}
+	r.OnTLSKeys(cfg.Keys.Add)
 	// As in an import, packets of different interfaces never share a session.
 	var lanes []*spiLane
 	var rec pcapfile.Record

@@ -154,6 +154,12 @@ func TestHTTP2Files(t *testing.T) {
 			s.frame(http2Data, 0, 1, []byte(program))
 			s.frame(http2Reset, 0, 1, []byte{0, 0, 0, 8})
 		}, []string{"http a.exe 11 " + typ + " - -"}},
+		"an answer before the upload's end": {func(c, s *h2) {
+			c.frame(http2Headers, http2EndHeaders, 1, c.block(":method", "PUT", ":path", "/up", "content-disposition", "attachment; filename=late.exe"))
+			s.frame(http2Headers, http2EndHeaders|http2EndStream, 1, s.block(":status", "200"))
+			s.frame(http2Reset, 0, 1, []byte{0, 0, 0, 0})
+			c.frame(http2Data, http2EndStream, 1, []byte(program))
+		}, []string{wholeFile("http", "late.exe", typ, program)}},
 		"a push": {func(c, s *h2) {
 			get(c, 1, "/index.html")
 			s.frame(http2Headers, http2EndHeaders, 1, s.block(":status", "200"))

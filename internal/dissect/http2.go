@@ -204,10 +204,11 @@ func (h *http2) frame(s *Session, dir Dir, b []byte) (int, bool) {
 		}
 		return http2FrameHeader + size, h.headers(s, dir, typ, flags, stream, payload)
 	}
-	if typ == http2Reset { // either side ends the stream in both directions
+	if typ == http2Reset { // of the other side more may be under way, which is whole if it ends
 		h.answer(stream)
-		for i := range h.dirs {
-			h.endBody(s, &h.dirs[i], stream, false)
+		h.endBody(s, d, stream, false)
+		if body := h.dirs[dir.Other()].bodies[stream]; body != nil {
+			body.stopped = true
 		}
 	}
 	d.padding = size // all others are skipped
@@ -345,7 +346,13 @@ func (h *http2) beginBody(s *Session, d *http2Dir) {
 		m.content.partial = m.content.partial || m.status == 206
 	}
 	h.endBody(s, d, d.stream, false)
-	if d.end || len(d.bodies) >= http2MaxStreams || !s.Hold(fileHashBytes) {
+	if d.end {
+		return
+	}
+	if len(d.bodies) >= http2MaxStreams {
+		h.endStopped(s, d)
+	}
+	if len(d.bodies) >= http2MaxStreams || !s.Hold(fileHashBytes) {
 		return
 	}
 	if d.bodies == nil {
@@ -354,6 +361,15 @@ func (h *http2) beginBody(s *Session, d *http2Dir) {
 	body := new(httpBody)
 	body.begin(s, h.p, m.content)
 	d.bodies[d.stream] = body
+}
+
+// endStopped ends the bodies whose streams were reset and of which nothing more came.
+func (h *http2) endStopped(s *Session, d *http2Dir) {
+	for _, stream := range slices.Sorted(maps.Keys(d.bodies)) {
+		if d.bodies[stream].stopped {
+			h.endBody(s, d, stream, false)
+		}
+	}
 }
 
 // field notes a header field.

@@ -72,6 +72,7 @@ type httpBody struct {
 	form        *mailMessage // whose parts may be files
 	rest        []byte       // of the form: a line that has not ended
 	active      bool
+	stopped     bool // its stream was reset by who receives it (HTTP/2)
 }
 
 // begin makes b ready for the next body.

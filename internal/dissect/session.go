@@ -52,6 +52,7 @@ type Session struct {
 	next        string // protocol to hand over to
 	handover    bool
 	nesting     int          // streams that this one lies within
+	within      attached     // what goes on within TLS, see startsTLS
 	expectation *expectation // by which another session told of this one
 }
 
@@ -287,6 +288,9 @@ func (s *Session) hand(i int, dir Dir, rest []byte) {
 	name := s.next
 	s.handover, s.next = false, ""
 	other := s.parsers[i].buf[dir.Other()]
+	if name == "tls" {
+		s.startsTLS(&s.parsers[i])
+	}
 	rest = slices.Clone(rest) // it may lie in the buffer that drop lets go
 	s.drop(i)
 	s.head = [2]head{}

@@ -225,7 +225,7 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 
 // seek begins to decrypt, when there may be keys.
 func (p *tlsParser) seek(s *Session, h *clientHello) {
-	if s.Keys == nil || p.decrypt != nil && p.decrypt.known && p.decrypt.v13 {
+	if s.Keys.Empty() || p.decrypt != nil && p.decrypt.known && p.decrypt.v13 {
 		return // TLS 1.3 has no second handshake; a hello after a retry has the random of the first
 	}
 	if p.decrypt == nil {

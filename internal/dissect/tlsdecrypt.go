@@ -281,16 +281,23 @@ func (d *tlsDecryption) message(dir Dir, kind byte) {
 	}
 }
 
-// tunnel makes the session of the plaintext. HTTP/2 is told by ALPN, since servers
-// send their settings before the client's preface; all else by its first bytes.
+// tunnel makes the session of the plaintext. HTTP/2 is told by ALPN, since servers send their settings before the client's
+// preface, and what began before TLS by its parser; all else by its first bytes, as on the port that it has in clear.
 func (d *tlsDecryption) tunnel(s *Session) *nested {
-	if d.plain == nil {
-		d.plain = newNested(s)
-		s.AddTag("tls:decrypted")
-		if d.alpn == "h2" {
-			s.AddProtocol("http")
-			d.plain.begin(s, "http2")
-		}
+	if d.plain != nil {
+		return d.plain
+	}
+	d.plain = newNested(s)
+	s.AddTag("tls:decrypted")
+	switch {
+	case d.alpn == "h2":
+		s.AddProtocol("http")
+		d.plain.begin(s, "http2")
+	case s.within.parser != nil:
+		d.plain.resume(s, s.within)
+		s.within = attached{}
+	default:
+		d.plain.s.SrcPort, d.plain.s.DstPort = plainPort(s.SrcPort), plainPort(s.DstPort)
 	}
 	return d.plain
 }

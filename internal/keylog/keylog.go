@@ -165,6 +165,16 @@ func (l *Log) Connections() int {
 	return len(l.byID)
 }
 
+// Empty reports whether the log has no secrets and follows no files that may bring some. A nil log is.
+func (l *Log) Empty() bool {
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byID) == 0 && len(l.files) == 0
+}
+
 // Bad returns how many lines were none of a key log.
 func (l *Log) Bad() int {
 	l.mu.Lock()

@@ -13,6 +13,7 @@ func FuzzReader(f *testing.F) {
 	recs, _ := numbered(4)
 	ng, _ := numberedNg(4)
 	pcap := pcapBytes(be, magicMicros, 1, recs...)
+	ng = append(ng, secretsBlock(le, 0x544c534b, 6, "lines\n")...)
 	for _, b := range [][]byte{pcap, pcapBytes(le, magicModified, 1, recs...), ng, gzipped(f, pcap), zstded(f, ng), xzed(f, pcap)} {
 		f.Add(b)
 	}
@@ -22,6 +23,11 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		defer func() { _ = r.Close() }()
+		r.OnTLSKeys(func(lines []byte) {
+			if len(lines) > maxBlockBytes {
+				t.Fatalf("%d bytes of secrets", len(lines))
+			}
+		})
 		last := int64(-1)
 		for calls := 0; ; calls++ {
 			// Decompressed, a file may hold a thousand times its bytes.

@@ -173,8 +173,26 @@ func (r *Reader) block(typ uint32, b []byte, rec *Record) (packet bool, reason s
 			return false, "simple packet block is too short"
 		}
 		return r.simpleBlock(r.order.u32(b), b[4:], rec)
+	case blockSecrets:
+		return false, r.secretsBlock(b)
 	}
 	return false, ""
+}
+
+// secretsBlock hands on the secrets of a block, if they are of TLS. Others are passed over.
+func (r *Reader) secretsBlock(b []byte) string {
+	const tlsKeyLog = 0x544c534b // draft-ietf-opsawg-pcapng, "Decryption Secrets Block"
+	if len(b) < 8 {
+		return "decryption secrets block is too short"
+	}
+	n := r.order.u32(b[4:])
+	if uint64(n) > uint64(len(b)-8) {
+		return fmt.Sprintf("%d bytes of secrets in a block with room for %d", n, len(b)-8)
+	}
+	if r.tlsKeys != nil && r.order.u32(b) == tlsKeyLog {
+		r.tlsKeys(b[8 : 8+n])
+	}
+	return ""
 }
 
 // interfaceBlock adds the interface that a block describes.

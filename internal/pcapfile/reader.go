@@ -56,6 +56,7 @@ type Reader struct {
 
 	// pcapng
 	sectionFirst int // index of the section's first interface
+	tlsKeys      func([]byte)
 }
 
 // NewReader reads the header of the capture file that r streams. The name is used in errors.
@@ -106,6 +107,11 @@ func (r *rest) Read(p []byte) (int, error) {
 // Interfaces returns the interfaces seen so far; those of a pcapng file come with its blocks. The slice
 // must not be changed.
 func (r *Reader) Interfaces() []Interface { return r.interfaces }
+
+// OnTLSKeys has f called with each TLS key log that a pcapng file holds, in the course of Next: its secrets are those of the
+// packets behind it, whatever section or interface they are of. The bytes are text in the format of package keylog, or
+// should be, and valid during the call.
+func (r *Reader) OnTLSKeys(f func(lines []byte)) { r.tlsKeys = f }
 
 // Name returns the name given to NewReader.
 func (r *Reader) Name() string { return r.name }
