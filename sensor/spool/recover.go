@@ -40,6 +40,7 @@ func (l *Lane) recover() error {
 	if err := l.loadState(); err != nil {
 		l.log.Error("state of a lane cannot be read; its chunks and the store tell the sequence", "lane", l.name, "error", err)
 	}
+	l.next = l.state.PositionBy // no number comes twice: what is noted of a segment is of one
 	files, err := os.ReadDir(l.dir)
 	if err != nil {
 		return err
