@@ -169,6 +169,9 @@ func (c *cutter) keep(p *packet.Packet, data []byte) int {
 func (c *cutter) flow(p *packet.Packet) *cutFlow {
 	if age := p.TimeNanos - c.since; len(c.young) >= maxCutFlows || age > int64(cutFlowAge) || age < -int64(cutFlowAge) {
 		c.young, c.old = map[packet.Key]*cutFlow{}, c.young
+		if age > 2*int64(cutFlowAge) || age < -int64(cutFlowAge) {
+			clear(c.old) // nothing was seen for long
+		}
 		c.since = p.TimeNanos
 	}
 	if f := c.young[p.Key]; f != nil {

@@ -28,7 +28,7 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	j := segmentJob{l: l, r: r, next: l.spool.NextChunk()}
+	j := segmentJob{l: l, g: g, r: r, next: l.spool.NextChunk()}
 	defer func() {
 		if err != nil {
 			j.abandon()
@@ -40,10 +40,14 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 	if len(j.sealed) == 0 { // only losses: the next chunk tells of them
 		return g.Finish(nil, spool.Losses{}, r.Losses(), r.Position())
 	}
+	l.saveFlows(ctx, g)
 	if err := g.Finish(j.sealed, j.next.Losses, spool.Losses{}, r.Position()); err != nil {
 		return err
 	}
 	j.count()
+	if err := g.ForgetFlows(); err != nil {
+		l.log.WarnContext(ctx, "old files of flows not removed", "error", err)
+	}
 	return nil
 }
 
@@ -59,6 +63,7 @@ func (l *liveLane) damaged(d spool.Damage) {
 // segmentJob is the sealing of one segment.
 type segmentJob struct {
 	l    *liveLane
+	g    *spool.Segment
 	r    *spool.Reader
 	next spool.Next
 
@@ -73,7 +78,7 @@ type segmentJob struct {
 
 func (j *segmentJob) run(ctx context.Context) error {
 	l, h := j.l, &j.r.Header
-	l.prepare(h.LinkType)
+	l.prepare(j.g, h.LinkType)
 	var err error
 	if j.builder, err = l.s.getBuilder(); err != nil {
 		return err
@@ -130,10 +135,13 @@ func (j *segmentJob) run(ctx context.Context) error {
 }
 
 // prepare makes what the lane keeps from segment to segment.
-func (l *liveLane) prepare(linkType uint32) {
+func (l *liveLane) prepare(g *spool.Segment, linkType uint32) {
 	rules := l.s.rules.Load()
 	if l.cutter == nil {
 		l.cutter = newCutter(rules)
+		if rules != nil {
+			l.loadFlows(g)
+		}
 	}
 	l.cutter.use(rules)
 	if l.dedup == nil || l.dedup.linkType != linkType {
@@ -211,7 +219,7 @@ func (j *segmentJob) abandon() {
 	for _, s := range j.sealed {
 		_ = os.Remove(s.Temp) // else the next start does
 	}
-	// Forget what was seen: the segment is read again from its beginning.
+	// Forget what was seen: the segment is read again from its beginning, with the flows that were kept behind the one before.
 	j.l.dedup, j.l.cutter = nil, nil
 }
 
