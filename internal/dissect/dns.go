@@ -200,6 +200,11 @@ func (p *dnsParser) message(s *Session, b []byte) {
 	mdns := s.OnPort(5353)
 	doc := s.Doc
 	object := spi.Root // of the first question, which the answers join
+	if counts[0] == 0 && response && !mdns && p.object != spi.Root {
+		// The rest of a zone need not repeat the question (RFC 5936 section 2.2.1).
+		p.respond(doc, p.object, &m, flags, counts[1]+counts[2]+counts[3], mdns)
+		return
+	}
 	for range min(max(counts[0], 1), maxDNSQuestions) {
 		at := m // mDNS answers repeat no question: the first record says what they are about
 		name, ok := at.name()

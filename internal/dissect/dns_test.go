@@ -121,6 +121,24 @@ func TestDNSQuestions(t *testing.T) {
 	wantStrings(t, s, "protocol", "mdns")
 }
 
+// TestDNSZone holds that the messages of a zone transfer which repeat no question join it (RFC 5936 section 2.2.1).
+func TestDNSZone(t *testing.T) {
+	const question = "\x07example\x03org\x00\x00\xfc\x00\x01"
+	record := func(owner string) string { return owner + "\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01" }
+	messages := []string{
+		"\x00\x07\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00" + question,
+		"\x00\x07\x84\x00\x00\x01\x00\x01\x00\x00\x00\x00" + question + record("\x01a\xc0\x0c"),
+		"\x00\x07\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00" + record("\x01b\x07example\x03org\x00"),
+	}
+	s := newTestSession(New(), TCP, 40000, 53)
+	for i, m := range messages {
+		s.Stream(Dir(min(i, 1)), []byte(counted(2, m))) //nolint:gosec // 0 or 1
+	}
+	wantStrings(t, s, "dns.queryHost", "example.org")
+	wantStrings(t, s, "dns.qt", "AXFR")
+	wantStrings(t, s, "dns.answers.name", "a.example.org", "b.example.org")
+}
+
 func TestDNSPointerLoop(t *testing.T) {
 	b := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}
 	if got := dnsSession(t, New(), UDP, b); got != "{}" {

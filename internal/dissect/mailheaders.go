@@ -199,7 +199,9 @@ func (f *mailFields) received(d *spi.Document, value string) {
 		if at := strings.LastIndexByte(name, '@'); at >= 0 {
 			name = name[at+1:]
 		}
-		if name != "" && name[0] != '[' {
+		if a, ok := looseAddr(name); ok { // such as "by 10.0.0.1 with SMTP"
+			d.AddIP(f.ip, a)
+		} else if name != "" && name[0] != '[' {
 			d.AddString(f.host, name)
 		}
 	}

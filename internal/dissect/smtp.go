@@ -237,7 +237,7 @@ func (p *smtpParser) command(s *Session, line []byte) {
 	d := s.Doc
 	p.unanswered++
 	switch {
-	case hasPrefixFold(line, "helo "), hasPrefixFold(line, "ehlo "):
+	case hasPrefixFold(line, "helo "), hasPrefixFold(line, "ehlo "), hasPrefixFold(line, "lhlo "): // LMTP's: RFC 2033
 		d.AddString(p.hello, strings.TrimSpace(string(line[5:])))
 	case hasPrefixFold(line, "mail from:"):
 		p.address(d, p.mail.src, line[10:])

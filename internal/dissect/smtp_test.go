@@ -37,6 +37,27 @@ func TestSMTP(t *testing.T) {
 	}
 }
 
+// TestReceived holds what trace headers give, as programs write them (RFC 5321 section 4.4).
+func TestReceived(t *testing.T) {
+	for _, tt := range []struct {
+		header    string
+		hosts, ip []string
+	}{
+		{"from mx.example.org (mx.example.org [192.0.2.1]) by b.example.net (Postfix) with ESMTPS id 1 for <a@b>; now", []string{"mx.example.org", "b.example.net"}, []string{"192.0.2.1"}},
+		{"by 192.0.2.7 with SMTP id x; now", nil, []string{"192.0.2.7"}},
+		{"from [192.0.2.8] (helo=[192.0.2.9]) by b.example.net with esmtpa (Exim 4.67)", []string{"b.example.net"}, []string{"192.0.2.8", "192.0.2.9"}},
+		{"from a ([IPv6:2001:db8::1]) by b; now", []string{"a", "b"}, []string{"2001:db8::1"}},
+		{"(from root@localhost) by Mail.example.com (8.14.4/Submit) id r", []string{"localhost", "mail.example.com"}, nil},
+	} {
+		s := newTestSession(New(), TCP, 40000, 25)
+		s.Stream(Server, []byte("220 ESMTP\r\n"))
+		s.Stream(Client, []byte("LHLO relay.example.org\r\nMAIL FROM:<a@b>\r\nDATA\r\nReceived: "+tt.header+"\r\n\r\nbody\r\n.\r\n"))
+		wantStrings(t, s, "email.host", tt.hosts...)
+		wantStrings(t, s, "email.ip", tt.ip...)
+		wantStrings(t, s, "email.smtpHello", "relay.example.org")
+	}
+}
+
 func TestSMTPStartTLS(t *testing.T) {
 	flights := append([]flight{
 		{Server, []byte("220 mx.example.org ESMTP\r\n")}, {Client, []byte("EHLO a\r\n")}, {Server, []byte("250 STARTTLS\r\n")},
