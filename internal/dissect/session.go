@@ -52,7 +52,7 @@ type Session struct {
 	next        string // protocol to hand over to
 	handover    bool
 	nesting     int          // streams that this one lies within
-	within      attached     // what goes on within TLS, see startsTLS
+	within      *attached    // what goes on within TLS, see startsTLS
 	expectation *expectation // by which another session told of this one
 }
 

@@ -11,7 +11,7 @@ type tlsStarter interface {
 // startsTLS keeps what goes on in the plaintext, if that may be had.
 func (s *Session) startsTLS(a *attached) {
 	if p, ok := a.parser.(tlsStarter); ok && s.Keys != nil {
-		s.within = attached{proto: a.proto, parser: p.afterTLS()}
+		s.within = &attached{proto: a.proto, parser: p.afterTLS()}
 	}
 }
 

@@ -293,9 +293,9 @@ func (d *tlsDecryption) tunnel(s *Session) *nested {
 	case d.alpn == "h2":
 		s.AddProtocol("http")
 		d.plain.begin(s, "http2")
-	case s.within.parser != nil:
-		d.plain.resume(s, s.within)
-		s.within = attached{}
+	case s.within != nil:
+		d.plain.resume(s, *s.within)
+		s.within = nil
 	default:
 		d.plain.s.SrcPort, d.plain.s.DstPort = plainPort(s.SrcPort), plainPort(s.DstPort)
 	}
