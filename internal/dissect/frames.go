@@ -2,13 +2,25 @@ package dissect
 
 // frames cuts both directions of a stream into messages that begin with their length. Of a long message only the
 // beginning is read.
-type frames struct{ skip [2]int }
+type frames struct {
+	skip [2]int
+	lost [2]bool // where the next message begins is not known
+	// begins, which may be nil, reports whether b seems to begin with a message: behind missing bytes they are looked for
+	// where segments begin. Without it, what is missing ends the parser.
+	begins func(dir Dir, b []byte) bool
+}
 
 // each calls message for the messages in b, cut to at most longest bytes, until it returns false. size returns a
 // message's whole length by its first head bytes, 0 when they begin none. It returns how many bytes of b
 // are done with, and what the parser wants next.
 func (f *frames) each(dir Dir, b []byte, head, longest int, size func([]byte) int, message func([]byte) bool) (int, Status) {
 	n := 0
+	if f.lost[dir] {
+		if len(b) < head || !f.begins(dir, b) {
+			return len(b), More
+		}
+		f.lost[dir] = false
+	}
 	for {
 		m := min(f.skip[dir], len(b)-n)
 		f.skip[dir] -= m
@@ -35,7 +47,11 @@ func (f *frames) each(dir Dir, b []byte, head, longest int, size func([]byte) in
 // gap says that bytes are missing: a message that is skipped survives it.
 func (f *frames) gap(dir Dir, missing int) Status {
 	if missing > f.skip[dir] {
-		return Done
+		if f.begins == nil {
+			return Done
+		}
+		f.skip[dir], f.lost[dir] = 0, true
+		return More
 	}
 	f.skip[dir] -= missing
 	return More

@@ -57,6 +57,7 @@ func FuzzSNMP(f *testing.F)          { fuzzParser(f, "snmp") }
 func FuzzSTUN(f *testing.F)          { fuzzParser(f, "stun") }
 func FuzzSynchrophasor(f *testing.F) { fuzzParser(f, "synchrophasor") }
 func FuzzTFTP(f *testing.F)          { fuzzParser(f, "tftp") }
+func FuzzTFTPData(f *testing.F)      { fuzzParser(f, "tftp-data") }
 
 // fuzzParser makes the fuzz target of a parser, with what a client and a server sent in captures.
 func fuzzParser(f *testing.F, name string) {

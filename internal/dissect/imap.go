@@ -3,6 +3,7 @@ package dissect
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -15,6 +16,8 @@ type imap struct {
 	ntlm     *ntlm
 	mail     *mailFields
 	startTLS bool
+	compress bool   // COMPRESS asked for
+	sasl     string // mechanism of the AUTHENTICATE exchange that goes on
 	dirs     [2]imapDir
 	parts    map[imapPart]mailPart // what is known of the parts of messages in the mailbox
 	held     int                   // bytes of them
@@ -104,6 +107,13 @@ func (p *imap) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 					return n, Done
 				}
 			}
+			if !goesOn && len(line) > 0 && line[0] != '*' && line[0] != '+' { // a command is over
+				p.sasl = ""
+				if _, status, _ := bytes.Cut(line, []byte(" ")); p.compress && hasPrefixFold(status, "ok") {
+					return n, Done // DEFLATE begins (RFC 4978)
+				}
+				p.compress = false
+			}
 			p.response(s, d, line, goesOn, opens)
 		} else {
 			p.command(s, d, line, goesOn, opens)
@@ -168,6 +178,12 @@ func (p *imap) command(s *Session, d *imapDir, line []byte, goesOn, opens bool) 
 	if goesOn {
 		return
 	}
+	if p.sasl != "" {
+		if saslLine(s, p.sasl, line) {
+			p.sasl = ""
+		}
+		return
+	}
 	_, rest, ok := bytes.Cut(line, []byte(" ")) // behind the tag
 	if !ok {
 		return
@@ -186,6 +202,17 @@ func (p *imap) command(s *Session, d *imapDir, line []byte, goesOn, opens bool) 
 		p.forgetParts(s)
 	case bytes.EqualFold(verb, []byte("STARTTLS")):
 		p.startTLS = true
+	case bytes.EqualFold(verb, []byte("COMPRESS")):
+		p.compress = true
+	case bytes.EqualFold(verb, []byte("AUTHENTICATE")) && !s.Reference: // which tells of no users here
+		mechanism, first, _ := bytes.Cut(arg, []byte(" "))
+		if len(mechanism) > 32 {
+			return
+		}
+		// A response may go with the command (RFC 4959).
+		if p.sasl = strings.ToUpper(string(mechanism)); len(first) > 0 && saslLine(s, p.sasl, first) {
+			p.sasl = ""
+		}
 	case bytes.EqualFold(verb, []byte("APPEND")):
 		if opens {
 			d.use, d.message = imapMessage, p.message(s, mailNothing)

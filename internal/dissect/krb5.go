@@ -48,9 +48,35 @@ func newKRB5(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: UDP, Port: 88, MinLen: 10, Func: krbMessage},
 			{On: TCP, Port: 88, MinLen: 14, Func: func(s *Session, d Dir, b []byte) bool { return krbMessage(s, d, b[4:]) }},
+			{On: UDP, Bytes: "\x6a", Func: krb5Anywhere},
+			{On: UDP, Bytes: "\x6b", Func: krb5Anywhere},
+			{On: UDP, Bytes: "\x6c", Func: krb5Anywhere},
+			{On: UDP, Bytes: "\x6d", Func: krb5Anywhere},
+			{On: UDP, Bytes: "\x7e", Func: krb5Anywhere},
+			{On: TCP, Bytes: "\x00\x00", MinLen: 20, Func: func(s *Session, d Dir, b []byte) bool {
+				return int64(binary.BigEndian.Uint32(b)) >= 16 && krb5Anywhere(s, d, b[4:])
+			}},
 		},
 		New: func(*Session) Parser { return p },
 	}
+}
+
+// krb5Anywhere accepts a message to or from a KDC on another port than 88: a sequence, in which the version stands in front
+// (RFC 4120 section 5.4, 5.9.1). Over TCP it may be cut off. The reference looks at the port.
+func krb5Anywhere(s *Session, _ Dir, b []byte) bool {
+	if s.Reference || s.OnPort(88) || len(b) < 12 || b[0] != krb5Error && (b[0] < krb5ASReq || b[0] > krb5TGSRep) {
+		return false
+	}
+	size, head := berLength(b)
+	if head == 0 || s.Transport == UDP && head+size != len(b) {
+		return false
+	}
+	inner, more := berLength(b[head:])
+	at := head + more
+	if more == 0 || b[head] != 0x30 || more+inner != size || len(b) < at+5 {
+		return false
+	}
+	return (b[at] == 0xa0 || b[at] == 0xa1) && string(b[at+1:at+5]) == "\x03\x02\x01\x05"
 }
 
 // krb5Etype returns the name of an encryption type (RFC 3961 section 8, RFC 3962, 4757, 8009), "" for others.

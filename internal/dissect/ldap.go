@@ -2,7 +2,7 @@ package dissect
 
 import "wirelake/internal/spi"
 
-// ldap reads the binds of LDAP (RFC 4511), and hands over to TLS after StartTLS.
+// ldap reads the binds and searches of LDAP (RFC 4511), what else is asked for, and hands over to TLS after StartTLS.
 type ldap struct {
 	Base
 	f        *ldapFields
@@ -10,8 +10,9 @@ type ldap struct {
 }
 
 type ldapFields struct {
-	authType, bindName spi.FieldID
-	ntlm               *ntlm
+	authType, bindName                                  spi.FieldID
+	operation, dn, filter, attribute, result, mechanism spi.FieldID
+	ntlm                                                *ntlm
 }
 
 const (
@@ -20,19 +21,41 @@ const (
 )
 
 func newLDAP(r *spi.Registry) Protocol {
+	g := fieldGroup{r, "ldap"}
 	f := &ldapFields{
-		ntlm:     declareNTLM(r),
-		authType: r.Declare(spi.Field{Path: "ldap.authtype", Type: spi.Term, List: true, Exprs: []string{"ldap.authtype"}, Name: "Authentication", Help: "authentication choices of binds"}),
-		bindName: r.Declare(spi.Field{Path: "ldap.bindname", Type: spi.Term, List: true, Exprs: []string{"ldap.bindname"}, Hot: true, Name: "Bind name", Help: "names of binds"}),
+		operation: g.list(spi.Term, "operation", "Operations", "operations asked for"),
+		dn:        g.list(spi.Term, "dn", "Entries", "names of entries that operations are on: bases of searches, entries changed"),
+		filter:    g.list(spi.Term, "filter", "Filters", "filters of searches, as text"),
+		attribute: g.list(spi.Term, "attribute", "Attributes", "attributes that searches ask for"),
+		result:    g.list(spi.Term, "result", "Results", "results of operations other than success"),
+		mechanism: g.list(spi.Term, "mechanism", "Mechanism", "SASL mechanisms of binds"),
+		ntlm:      declareNTLM(r),
+		authType:  r.Declare(spi.Field{Path: "ldap.authtype", Type: spi.Term, List: true, Exprs: []string{"ldap.authtype"}, Name: "Authentication", Help: "authentication choices of binds"}),
+		bindName:  r.Declare(spi.Field{Path: "ldap.bindname", Type: spi.Term, List: true, Exprs: []string{"ldap.bindname"}, Hot: true, Name: "Bind name", Help: "names of binds"}),
 	}
 	return Protocol{
 		Name: "ldap",
 		Matchers: []Matcher{
 			{On: TCP, Bytes: "0", MinLen: 7, Func: ldapMessage},
+			{On: TCP, Port: 389, Bytes: "0", MinLen: 7, Func: ldapMiddle},
+			{On: TCP, Port: 3268, Bytes: "0", MinLen: 7, Func: ldapMiddle}, // global catalogues (MS-ADTS section 3.1.1.3)
 			{On: UDP, Port: 389, Bytes: "0", MinLen: 7, Func: ldapMessage}, // RFC 1798; MS-ADTS section 6.3.3
 		},
 		New: func(*Session) Parser { return &ldap{f: f} },
 	}
+}
+
+// ldapMiddle accepts a message in the middle of a connection, which the reference does not.
+func ldapMiddle(s *Session, _ Dir, b []byte) bool {
+	_, head := berLength(b)
+	if s.Reference || head == 0 {
+		return false
+	}
+	tag, id, op, ok := berNext(b[head:])
+	if !ok || tag != berInteger || len(id) == 0 || len(id) > 4 || len(op) == 0 {
+		return false
+	}
+	return ldapOperation(op[0]) != "" || op[0] >= 0x64 && op[0] <= 0x6f
 }
 
 // Parse implements Parser.
@@ -60,6 +83,7 @@ func (p *ldap) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		if !ok {
 			continue
 		}
+		p.operation(s, tag, body)
 		switch tag {
 		case 0x60:
 			p.bind(s, body)
@@ -124,6 +148,12 @@ func (p *ldap) bind(s *Session, b []byte) {
 		}
 	case 0xa3:
 		s.Doc.AddString(p.f.authType, "sasl")
+		if _, mechanism, rest, ok := berNext(v); ok && len(mechanism) > 0 && len(mechanism) <= 32 {
+			s.Doc.AddBytes(p.f.mechanism, mechanism)
+			if _, response, _, ok := berNext(rest); ok {
+				s.addOwnUser(saslUser(string(mechanism), response))
+			}
+		}
 	case 0x89: // Microsoft's (MS-ADTS 5.1.1.1.3)
 		s.Doc.AddString(p.f.authType, "ntlmsspDiscovery")
 	case 0x8a:

@@ -45,8 +45,10 @@ func newMemcached(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: TCP, Port: 11211, Func: text},
 			{On: TCP, MinLen: 12, Func: memcachedStore},
-			{On: TCP, Port: 11211, Bytes: "\x80", MinLen: memcachedHeader},
-			{On: TCP, Port: 11211, Bytes: "\x81", MinLen: memcachedHeader},
+			{On: TCP, Bytes: "VERSION ", Func: memcachedVersion},
+			{On: TCP, Bytes: "VALUE ", Func: memcachedValue},
+			{On: TCP, Bytes: "\x80", MinLen: memcachedHeader, Func: memcachedPacket},
+			{On: TCP, Bytes: "\x81", MinLen: memcachedHeader, Func: memcachedPacket},
 			{On: UDP, Port: 11211, MinLen: 10, Func: func(s *Session, d Dir, b []byte) bool {
 				return b[6]|b[7] == 0 && (text(s, d, b[8:]) || at(8, "STAT ", "ERROR", "END")(s, d, b))
 			}},
@@ -63,6 +65,29 @@ func memcachedStore(_ *Session, _ Dir, b []byte) bool {
 	line, n := nextLine(b[:min(len(b), 300)])
 	words := bytes.Fields(line)
 	return n > 0 && len(words) >= 5 && isDigits(words[2]) && isDigits(words[4]) && bytes.HasSuffix(b[:n], []byte("\r\n"))
+}
+
+// memcachedVersion accepts the answer to "version", on any port.
+func memcachedVersion(_ *Session, _ Dir, b []byte) bool {
+	line, n := nextLine(b[:min(len(b), 64)])
+	return n == len(b) && len(line) > 8 && line[8] >= '0' && line[8] <= '9' && bytes.IndexByte(line, '.') > 0
+}
+
+// memcachedValue accepts a value that a server sends, on any port: key, flags and length.
+func memcachedValue(_ *Session, _ Dir, b []byte) bool {
+	line, n := nextLine(b[:min(len(b), 300)])
+	words := bytes.Fields(line)
+	return n > 0 && (len(words) == 4 || len(words) == 5) && isDigits(words[2]) && isDigits(words[3]) && bytes.HasSuffix(b[:n], []byte("\r\n"))
+}
+
+// memcachedPacket accepts a first message of the binary protocol, on any port: one that is whole, and whose parts add up.
+func memcachedPacket(s *Session, _ Dir, b []byte) bool {
+	if s.OnPort(11211) {
+		return true
+	}
+	key, extras, size := int(binary.BigEndian.Uint16(b[2:])), int(b[4]), int(binary.BigEndian.Uint32(b[8:]))
+	return b[1] <= 0x22 && key <= 250 && extras <= 20 && b[5] == 0 && key+extras <= size && memcachedHeader+size <= len(b) &&
+		(b[0] == 0x81 || binary.BigEndian.Uint16(b[6:]) < 1024)
 }
 
 // Parse implements Parser.
@@ -103,10 +128,7 @@ func (p *memcached) Gap(_ *Session, dir Dir, missing int) Status {
 	if p.binary {
 		return p.frames.gap(dir, missing)
 	}
-	if missing > p.skip[dir] {
-		return Done
-	}
-	p.skip[dir] -= missing
+	p.skip[dir] = max(0, p.skip[dir]-missing) // lines begin anew behind a gap
 	return More
 }
 

@@ -12,6 +12,7 @@ import (
 type mysql struct {
 	user, version           spi.FieldID
 	db, plugin, app, client spi.FieldID
+	failure                 spi.FieldID
 }
 
 type mysqlParser struct {
@@ -20,15 +21,21 @@ type mysqlParser struct {
 	userName, serverVersion string
 	answered                bool // the client spoke
 	login                   mysqlLogin
+	switched                string // plugin that the server changed to
+	seen                    int    // packets of the server
 }
 
-const mysqlHeader = 4 // length of 3 bytes, little endian, and sequence number
+const (
+	mysqlHeader  = 4 // length of 3 bytes, little endian, and sequence number
+	mysqlPackets = 8 // of a server, that are read at most: log-ins that go on are over before
+)
 
 func newMySQL(r *spi.Registry) Protocol {
 	g := fieldGroup{r, "mysql"}
 	p := &mysql{
+		failure: g.list(spi.Integer, "error", "Error", "error codes of log-ins that fail"),
 		db:      g.scalar(spi.Term, "db", "Database", "database at login"),
-		plugin:  g.scalar(spi.Term, "authPlugin", "Authentication", "plugin of authentication that the client uses"),
+		plugin:  g.scalar(spi.Term, "authPlugin", "Authentication", "plugin of authentication: the one that the server changed to, or that the client began with"),
 		app:     g.scalar(spi.Term, "app", "Application", "program name that the client gives"),
 		client:  g.scalar(spi.Term, "client", "Client", "client library, with its version"),
 		user:    r.Declare(spi.Field{Path: "mysql.user", Type: spi.LoTerm, Exprs: []string{"mysql.user"}, Hot: true, Name: "User", Help: "login name"}),
@@ -47,8 +54,11 @@ func newMySQL(r *spi.Registry) Protocol {
 	}
 }
 
-// Parse implements Parser: each side's first packet says all.
+// Parse implements Parser: the client's first packet says all. The server is read until it takes or refuses the log-in.
 func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if dir == Server {
+		return p.server(s, b)
+	}
 	const longest = 16 << 10
 	if len(b) < mysqlHeader {
 		return 0, More
@@ -61,14 +71,6 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		return 0, More
 	}
 	body := b[mysqlHeader : mysqlHeader+size]
-	if dir == Server {
-		if len(body) > 1 && body[0] == 10 {
-			if version, _, ok := bytes.Cut(body[1:], []byte{0}); ok {
-				p.serverVersion = string(version)
-			}
-		}
-		return mysqlHeader + size, DirDone
-	}
 	p.answered = true
 	s.AddProtocol("mysql")
 	const protocol41, ssl = 0x200, 0x800
@@ -87,12 +89,51 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if len(body) > head {
 		if user, _, ok := bytes.Cut(body[head:], []byte{0}); ok && len(user) > 0 {
 			p.userName = string(user)
+			s.addOwnUser(user)
 			if capabilities&protocol41 != 0 {
 				p.login = readMySQLLogin(binary.LittleEndian.Uint32(body), body[head+len(user)+1:])
 			}
 		}
 	}
 	return mysqlHeader + size, DirDone
+}
+
+// server reads the greeting, and what follows up to the end of the log-in: OK, an error, a switch to another plugin or
+// data for it ("MySQL Internals", Connection Phase Packets).
+func (p *mysqlParser) server(s *Session, b []byte) (int, Status) {
+	const greeting, more, refused, change = 10, 0x01, 0xff, 0xfe
+	n := 0
+	for len(b)-n >= mysqlHeader {
+		size := int(b[n]) | int(b[n+1])<<8 | int(b[n+2])<<16
+		if size == 0 || size > 16<<10 || p.seen >= mysqlPackets {
+			return n, DirDone
+		}
+		if len(b)-n < mysqlHeader+size {
+			break
+		}
+		w := wire{b: b[n+mysqlHeader : n+mysqlHeader+size]}
+		n += mysqlHeader + size
+		p.seen++
+		switch kind := w.be(1); {
+		case kind == refused:
+			if code := w.le(2); !w.bad {
+				s.Doc.AddInt(p.failure, int64(code)) //nolint:gosec // 16 bits
+			}
+			return n, DirDone
+		case p.seen == 1:
+			if kind != greeting {
+				return n, DirDone
+			}
+			p.serverVersion = string(w.cstring())
+		case kind == change:
+			if name := w.cstring(); len(name) > 0 && len(name) < 64 {
+				p.switched = string(name)
+			}
+		case kind != more:
+			return n, DirDone
+		}
+	}
+	return n, More
 }
 
 // End implements Parser: a session that goes on is still the same log-in.
@@ -105,6 +146,9 @@ func (p *mysqlParser) End(s *Session, _ bool) {
 	}
 	if p.userName != "" {
 		s.Doc.SetString(p.user, p.userName)
+	}
+	if p.switched != "" {
+		p.login.plugin = p.switched
 	}
 	for _, v := range [...]struct {
 		field spi.FieldID

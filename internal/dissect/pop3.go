@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -13,6 +14,7 @@ type pop3 struct {
 	mail    *mailFields
 	pending []pop3Reply // what replies will be, oldest first
 	auth    bool        // an AUTH exchange goes on
+	sasl    string      // whose mechanism it is, until the user is known
 	lines   bool        // lines to one with a dot come from the server
 	within  bool        // the server's next bytes go on with a line
 	message *mailMessage
@@ -130,6 +132,9 @@ func (p *pop3) reply(s *Session, line []byte) bool {
 func (p *pop3) command(s *Session, line []byte) {
 	if p.auth {
 		p.ntlm.findLine(s, line)
+		if p.sasl != "" && saslLine(s, p.sasl, line) {
+			p.sasl = ""
+		}
 		return
 	}
 	verb, arg, _ := bytes.Cut(line, []byte(" "))
@@ -155,6 +160,10 @@ func (p *pop3) command(s *Session, line []byte) {
 		}
 		if len(name) > 0 && len(name) < 20 && isWord(name) {
 			s.AddTag("pop3:auth" + string(name))
+			_, first, _ := bytes.Cut(arg, []byte(" ")) // of the client, where it goes with the command (RFC 5034)
+			if p.sasl = strings.ToUpper(string(name)); s.Reference || len(first) > 0 && saslLine(s, p.sasl, first) {
+				p.sasl = "" // the reference tells of no users here
+			}
 		}
 	}
 	p.pending = append(p.pending, kind)

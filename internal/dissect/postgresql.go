@@ -26,6 +26,7 @@ const (
 	postgresqlStartup = 0x00030000 // version 3.0
 	postgresqlSSL     = 80877103
 	postgresqlGSS     = 80877104
+	postgresqlCancel  = 80877102
 )
 
 func newPostgreSQL(r *spi.Registry) Protocol {
@@ -44,6 +45,8 @@ func newPostgreSQL(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: TCP, Offset: 4, Bytes: "\x00\x03\x00\x00", Func: lengthBE32},
 			{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x2f"},
+			{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x30"},
+			{On: TCP, Offset: 4, Bytes: "\x04\xd2\x16\x2e", Func: lengthBE32},
 		},
 		New: func(*Session) Parser { return &postgresql{f: f} },
 	}
@@ -77,6 +80,12 @@ func (p *postgresql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		case postgresqlGSS:
 			s.AddProtocol("postgresql")
 			p.asked++
+		case postgresqlCancel: // a connection of its own asks for the end of another's query
+			if !s.Reference {
+				s.AddProtocol("postgresql")
+				s.AddTag("postgresql:cancel")
+			}
+			return n, Done
 		case postgresqlStartup:
 			s.AddProtocol("postgresql")
 			p.startup(s, body)
@@ -153,6 +162,7 @@ func (p *postgresql) startup(s *Session, b []byte) {
 		switch string(name) {
 		case "user":
 			s.Doc.SetString(p.f.user, string(value))
+			s.addOwnUser(value)
 		case "database":
 			s.Doc.SetString(p.f.db, string(value))
 		case "application_name":

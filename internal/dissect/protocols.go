@@ -46,6 +46,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newIMAP,
 		newTDS,
 		newTFTP,
+		newTFTPData,
 		newICMP,
 		newARP,
 		newDHCP,

@@ -21,6 +21,7 @@ type redisFields struct {
 
 // redisDir is the state of a direction.
 type redisDir struct {
+	lost    bool     // bytes are missing: the next command or answer has not begun
 	skip    int      // bytes of a value that are not read
 	left    int      // values of the client's command that are to come
 	args    [][]byte // those that came, the first few
@@ -30,7 +31,7 @@ type redisDir struct {
 const (
 	redisMaxLine = 4096
 	redisMaxArg  = 512 // bytes of an argument that is read
-	redisMaxArgs = 6
+	redisMaxArgs = 12
 )
 
 func newRedis(r *spi.Registry) Protocol {
@@ -59,6 +60,12 @@ func newRedis(r *spi.Registry) Protocol {
 func (p *redis) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	d := &p.dirs[dir]
 	n := 0
+	if d.lost {
+		if n = redisNext(b, dir); n < 0 {
+			return len(b), More
+		}
+		d.lost = false
+	}
 	for {
 		m := min(d.skip, len(b)-n)
 		d.skip -= m
@@ -168,17 +175,58 @@ func (p *redis) command(s *Session, args [][]byte) {
 		}
 	case "SELECT":
 		addText(s, p.f.db, args[1])
-	case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "PUBLISH", "SPUBLISH":
+	case "PUBLISH", "SPUBLISH":
 		addText(s, p.f.channel, args[1])
-	case "PING", "ECHO", "INFO", "CONFIG", "CLIENT", "CLUSTER", "COMMAND", "ACL", "SCRIPT", "SLAVEOF", "REPLICAOF", "REPLCONF", "PSYNC", "DEBUG",
-		"MODULE", "SLOWLOG", "LATENCY", "MEMORY", "MONITOR", "WAIT", "FLUSHDB", "FLUSHALL", "SHUTDOWN", "EVAL", "EVALSHA", "FCALL", "FUNCTION", "SCAN", "QUIT":
-	case "OBJECT", "XGROUP", "XINFO", "BITOP":
-		if len(args) > 2 {
-			addText(s, p.f.key, args[2])
+	case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE":
+		for _, channel := range args[1:] {
+			addText(s, p.f.channel, channel)
 		}
 	default:
-		addText(s, p.f.key, args[1])
+		if i := redisKeyAt(name, args); i > 0 && i < len(args) {
+			addText(s, p.f.key, args[i])
+		}
 	}
+}
+
+// redisKeyAt returns the place of a command's first key among its arguments, 0 for none ("Redis command reference", key
+// specifications of the commands).
+func redisKeyAt(name string, args [][]byte) int {
+	behind := func(word string) int { // the key that follows a word
+		for i := range args {
+			if bytes.EqualFold(args[i], []byte(word)) {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	counted := func(at int) int { // the key behind their number, which stands there
+		if at >= len(args) || string(args[at]) == "0" {
+			return 0
+		}
+		return at + 1
+	}
+	switch name {
+	case "PING", "ECHO", "INFO", "CONFIG", "CLIENT", "CLUSTER", "COMMAND", "ACL", "SCRIPT", "SLAVEOF", "REPLICAOF", "REPLCONF", "PSYNC", "DEBUG",
+		"MODULE", "SLOWLOG", "LATENCY", "MONITOR", "WAIT", "WAITAOF", "FLUSHDB", "FLUSHALL", "SHUTDOWN", "FUNCTION", "SCAN", "QUIT", "KEYS", "PUBSUB",
+		"SWAPDB", "BGSAVE", "FAILOVER", "SENTINEL", "LOLWUT", "SYNC", "ASKING":
+		return 0
+	case "OBJECT", "XGROUP", "XINFO", "BITOP":
+		return 2
+	case "MEMORY":
+		return behind("USAGE")
+	case "XREAD", "XREADGROUP":
+		return behind("STREAMS")
+	case "MIGRATE":
+		if len(args) > 3 && len(args[3]) > 0 {
+			return 3
+		}
+		return behind("KEYS")
+	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO", "BLMPOP", "BZMPOP":
+		return counted(2)
+	case "LMPOP", "ZMPOP", "SINTERCARD", "ZINTERCARD", "ZDIFF", "ZINTER", "ZUNION":
+		return counted(1)
+	}
+	return 1
 }
 
 func (p *redis) user(s *Session, name []byte) {
@@ -196,11 +244,27 @@ func isCommandWord(b []byte) bool {
 	return len(b) > 0
 }
 
-// Gap implements Parser: a value that is skipped survives it.
+// redisNext returns where the next command or answer seems to begin, behind a gap; -1 when that is not seen.
+func redisNext(b []byte, dir Dir) int {
+	for n := 0; n < len(b); {
+		line, used := nextLine(b[n:])
+		if used == 0 {
+			return -1
+		}
+		if len(line) > 1 && (line[0] == '*' && isDigits(line[1:]) || dir == Server && (line[0] == '+' || line[0] == '-')) {
+			return n
+		}
+		n += used
+	}
+	return -1
+}
+
+// Gap implements Parser: a value that is skipped survives it, and commands are found again behind it.
 func (p *redis) Gap(_ *Session, dir Dir, missing int) Status {
 	d := &p.dirs[dir]
 	if missing > d.skip {
-		return Done
+		*d = redisDir{lost: true}
+		return More
 	}
 	d.skip -= missing
 	return More

@@ -172,7 +172,7 @@ func (p *smb) Gap(s *Session, dir Dir, missing int) Status {
 		if s.Reference {
 			return Done
 		}
-		p.lose(dir)
+		p.lose(s, dir)
 		return More
 	}
 	if d := &p.bulk[dir]; d.file != nil {
@@ -190,15 +190,12 @@ func (p *smb) Gap(s *Session, dir Dir, missing int) Status {
 	return More
 }
 
-// lose says that where the next message begins is not known; which files are open is not known any more.
-func (p *smb) lose(dir Dir) {
-	if d := &p.bulk[dir]; d.file != nil {
-		d.file.hash.lost = true
-		*d = smbBulk{}
-	}
+// lose says that where the next message begins is not known.
+func (p *smb) lose(s *Session, dir Dir) {
+	p.bulk[dir] = smbBulk{}
 	for _, f := range p.files.open {
 		if f.hash != nil {
-			f.hash.lost = true // whether it was in what is missing is not known
+			f.hash.lose(s) // whether it was in what is missing is not known
 		}
 	}
 	p.skip[dir], p.lost[dir] = 0, true

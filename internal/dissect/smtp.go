@@ -66,10 +66,11 @@ type smtpParser struct {
 	within            bool // the next bytes of the client go on with a line of the message
 	unsure            bool // replies are missing: which belongs to what is not known
 	greeted           bool
-	unanswered, ahead int  // commands without a reply, and those of them before DATA
-	waiting           bool // DATA has no reply
-	dataSent          bool // a message ended and its reply has not come
-	starting          bool // STARTTLS asked for
+	unanswered, ahead int    // commands without a reply, and those of them before DATA
+	waiting           bool   // DATA has no reply
+	dataSent          bool   // a message ended and its reply has not come
+	starting          bool   // STARTTLS asked for
+	sasl              string // mechanism of the AUTH exchange at hand, until the user is known
 }
 
 // Parse implements Parser.
@@ -228,6 +229,9 @@ func (p *smtpParser) client(s *Session, line []byte, whole bool) {
 		p.state = smtpCommands
 	case smtpAuth:
 		p.ntlm.findLine(s, line)
+		if p.sasl != "" && saslLine(s, p.sasl, line) {
+			p.sasl = ""
+		}
 	default:
 		p.command(s, line)
 	}
@@ -309,6 +313,13 @@ func (p *smtpParser) auth(s *Session, words [][]byte) {
 		if len(words) > 1 {
 			p.plain(s, words[1])
 			p.state = smtpCommands
+		}
+	default:
+		if s.Reference || len(mechanism) > 32 { // which tells of the users of the two above
+			break
+		}
+		if p.sasl = strings.ToUpper(mechanism); len(words) > 1 && saslLine(s, p.sasl, words[1]) {
+			p.sasl = ""
 		}
 	}
 	if len(mechanism) <= 20 {

@@ -50,7 +50,7 @@ func TestIRC(t *testing.T) {
 	textSession(t, 6667, func(t *testing.T, s *Session) {
 		t.Helper()
 		wantStrings(t, s, "irc.nick", "me", "you")
-		wantStrings(t, s, "irc.channel", "#a,#b", "#c")
+		wantStrings(t, s, "irc.channel", "#a", "#b", "#c")
 		wantStrings(t, s, "protocol", "irc")
 	}, "NICK me\r\nUSER u 0 * :name\r\n", ":irc.example 001 me\r\n", "JOIN #a,#b key\r\nnick :you\nJOIN :#c\r\n")
 }
