@@ -208,14 +208,16 @@ func TestRandomDamageLosesLittle(t *testing.T) {
 
 func TestHarmlessDeviationsAreRead(t *testing.T) {
 	// Microseconds over a million, wire lengths below the captured: some writers do it in every record.
-	recs, _ := numbered(20)
-	for i := range recs {
-		recs[i].frac = 1_500_000
-		recs[i].wireLen = 10
-	}
-	got, _, errs := readAll(t, pcapBytes(le, magicMicros, 1, recs...))
-	if len(got) != 20 || len(errs) != 0 {
-		t.Errorf("%d records, errors %v, want 20 and none", len(got), errs)
+	for _, n := range []int{1, 20} {
+		recs, _ := numbered(n)
+		for i := range recs {
+			recs[i].frac = 1_500_000
+			recs[i].wireLen = 10
+		}
+		got, _, errs := readAll(t, pcapBytes(le, magicMicros, 1, recs...))
+		if len(got) != n || len(numbersOf(got)) != n || len(errs) != 0 {
+			t.Errorf("%d records, %d of them unharmed, errors %v, want %d and none", len(got), len(numbersOf(got)), errs, n)
+		}
 	}
 }
 

@@ -131,8 +131,11 @@ func (r *Reader) nextPcap(rec *Record) error {
 		return r.resync(fmt.Sprintf("record of %d captured bytes, at most %d", h.capLen, MaxRecordBytes), r.plausibleRecord)
 	}
 	n := r.recordHead + int(h.capLen)
-	if !r.sound(&h) && !r.recordAt(n) {
-		return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and no record follows", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
+	if !r.sound(&h) {
+		if !r.recordAt(n) {
+			return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and no record follows", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
+		}
+		b = r.w.peek(r.recordHead) // looking ahead may have moved it
 	}
 	if len(b) < n {
 		if b = r.w.peek(n); len(b) < n {
