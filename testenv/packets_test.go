@@ -3,10 +3,7 @@ package testenv_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -14,6 +11,7 @@ import (
 	"testing"
 
 	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/testenv"
 )
 
@@ -53,28 +51,11 @@ func (s *storedSession) filter() string {
 // records reads a capture.
 func records(t *testing.T, path string) []pcapfile.Record {
 	t.Helper()
-	file, err := os.Open(path) //nolint:gosec // G304: of the test
-	if err != nil {
-		t.Fatal(err)
+	out := pcaptest.Read(t, path).Records
+	for i := range out {
+		out[i].Offset = 0
 	}
-	defer file.Close() //nolint:errcheck // it is only read
-	r, err := pcapfile.NewReader(file, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []pcapfile.Record
-	for {
-		var rec pcapfile.Record
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec.Data, rec.Offset = bytes.Clone(rec.Data), 0
-		out = append(out, rec)
-	}
+	return out
 }
 
 var explained = regexp.MustCompile(`packets: (\d+) range GETs of chunks, (\d+) bytes`)

@@ -1,29 +1,19 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 )
 
 // annotated writes the sample as pcapng with a comment on its tenth packet, and returns its name.
 func annotated(t *testing.T, comment string) string {
 	t.Helper()
-	in, err := os.Open(sampleCapture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := pcapfile.NewReader(in, sampleCapture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	in := pcaptest.Read(t, sampleCapture)
 	name := filepath.Join(t.TempDir(), "annotated.pcapng")
 	out, err := os.Create(name)
 	if err != nil {
@@ -34,22 +24,12 @@ func annotated(t *testing.T, comment string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rec pcapfile.Record
-	for n := 1; ; n++ {
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n == 1 {
-			if _, err := w.AddInterface(r.Interfaces()[0]); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if _, err := w.AddInterface(in.Interfaces[0]); err != nil {
+		t.Fatal(err)
+	}
+	for n, rec := range in.Records {
 		rec.Comment = ""
-		if n == 10 {
+		if n+1 == 10 {
 			rec.Comment = comment
 		}
 		if err := w.Write(&rec); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 )
 
 // rulesFolder writes a rules file with two lists beside it, which tag sessions of the sample, and returns its path.
@@ -186,28 +185,13 @@ func TestRulesKeep(t *testing.T) {
 		if code, _, errs := runCLI(t, "packets", "--store", store, expression, "-w", out); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, errs)
 		}
-		f, err := os.Open(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		r, err := pcapfile.NewReader(f, out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		var rec pcapfile.Record
-		for {
-			if err := r.Next(&rec); errors.Is(err, io.EOF) {
-				return n, short
-			} else if err != nil {
-				t.Fatal(err)
-			}
+		for _, rec := range pcaptest.Read(t, out).Records {
 			n++
 			if len(rec.Data) < rec.WireLen {
 				short++
 			}
 		}
+		return n, short
 	}
 	if n, short := cut("tags == cut"); short == 0 || short == n {
 		t.Errorf("%d of %d packets of the rule are cut", short, n)

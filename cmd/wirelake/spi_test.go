@@ -3,14 +3,13 @@ package main
 import (
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 )
 
 // spiBody is what the test looks at of a session document.
@@ -22,28 +21,11 @@ type spiBody struct {
 // countRecords reads a capture and returns its packets and their bytes on the wire.
 func countRecords(t *testing.T, name string) (packets, size int64) {
 	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	var rec pcapfile.Record
-	for {
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return packets, size
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, rec := range pcaptest.Read(t, name).Records {
 		packets++
 		size += int64(rec.WireLen)
 	}
+	return packets, size
 }
 
 // TestSPI holds that the documents of the sample count each of its packets once,

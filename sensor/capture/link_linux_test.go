@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wirelake/internal/packet"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/testenv"
 )
 
@@ -95,15 +95,5 @@ func TestLinkTypes(t *testing.T) {
 
 func linkTypeOfFile(t testing.TB, path string) uint32 {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	return r.Interfaces()[0].LinkType
+	return pcaptest.Open(t, path).Interfaces()[0].LinkType
 }

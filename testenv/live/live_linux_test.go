@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/objstore"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/testenv"
 )
 
@@ -147,28 +146,10 @@ func (s seen) count() (n int) {
 	return n
 }
 
-// readCapture adds the packets of a capture file. One that is still written may end in the middle of a packet.
+// readCapture adds the packets of a capture file.
 func readCapture(t testing.TB, path string, into seen) {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	var rec pcapfile.Record
-	for {
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, rec := range pcaptest.Read(t, path).Records {
 		into.add(rec.WireLen, rec.TimeNanos, rec.Data)
 	}
 }

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -20,6 +19,7 @@ import (
 
 	"wirelake/internal/objstore"
 	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/internal/sensorstatus"
 	"wirelake/testenv"
 )
@@ -27,11 +27,7 @@ import (
 // sampleCapture unpacks the sample that the repository ships.
 func sampleCapture(t *testing.T) (capture []byte, records []pcapfile.Record) {
 	t.Helper()
-	root, err := testenv.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(filepath.Join(root, "testenv", "sample", "sample.pcap.gz"))
+	f, err := os.Open(pcaptest.Sample(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,21 +39,7 @@ func sampleCapture(t *testing.T) (capture []byte, records []pcapfile.Record) {
 	if capture, err = io.ReadAll(z); err != nil {
 		t.Fatal(err)
 	}
-	r, err := pcapfile.NewReader(bytes.NewReader(capture), "sample")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for {
-		var rec pcapfile.Record
-		if err := r.Next(&rec); err == io.EOF { //nolint:errorlint // as documented
-			return capture, records
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		rec.Data = bytes.Clone(rec.Data)
-		records = append(records, rec)
-	}
+	return capture, pcaptest.ReadBytes(t, capture, "sample").Records
 }
 
 // freeUDP returns an address for UDP that was free a moment ago.

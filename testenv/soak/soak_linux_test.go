@@ -22,7 +22,7 @@ import (
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/objstore"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/testenv"
 )
 
@@ -156,28 +156,11 @@ func traffic(t *testing.T) [][]byte {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("generate traffic: %v\n%s", err, out)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
 	var frames [][]byte
-	var rec pcapfile.Record
-	for {
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return frames
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames = append(frames, append([]byte(nil), rec.Data...))
+	for _, rec := range pcaptest.Read(t, path).Records {
+		frames = append(frames, rec.Data)
 	}
+	return frames
 }
 
 func newSender(t *testing.T, frames [][]byte, name string) *sender {
