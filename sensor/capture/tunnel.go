@@ -6,7 +6,10 @@ import (
 )
 
 // Link types of what is inside tunnels.
-const linkRawIP = 101 // begins with an IPv4 or IPv6 header
+const (
+	linkRawIP = 101 // begins with an IPv4 or IPv6 header
+	linkSLL   = 113 // Linux cooked: a header that names the protocol of what follows
+)
 
 // What is wrong with a datagram that holds no packet.
 var (
@@ -14,7 +17,7 @@ var (
 	errTunnelVersion = errors.New("unknown version of the tunnel's header")
 	errTunnelFlags   = errors.New("VXLAN header without a valid network identifier")
 	errTunnelControl = errors.New("control message of the tunnel, no packet")
-	errTunnelPayload = errors.New("payload of the tunnel is neither Ethernet nor IP")
+	errTunnelPayload = errors.New("payload of the tunnel is of no ethertype")
 )
 
 const (
@@ -26,7 +29,21 @@ const (
 type tunnelPacket struct {
 	vni      uint32 // 24 bits
 	linkType uint32
+	protocol uint16 // of the frame when linkType is linkSLL: the frame is without that header yet
 	frame    []byte
+}
+
+// sllBytes is the length of a Linux cooked header (LINKTYPE_LINUX_SLL).
+const sllBytes = 16
+
+// cook puts the frame behind a Linux cooked header, in buf, which it returns grown.
+func (p *tunnelPacket) cook(buf []byte) []byte {
+	const arphrdNone = 0xfffe // no link-layer address
+	head := [sllBytes]byte{2: arphrdNone >> 8, 3: arphrdNone & 0xff}
+	binary.BigEndian.PutUint16(head[14:], p.protocol)
+	buf = append(append(buf[:0], head[:]...), p.frame...)
+	p.frame = buf
+	return buf
 }
 
 // decodeVXLAN finds the frame in the payload of a datagram. It does not copy, and
@@ -50,6 +67,7 @@ func decodeGENEVE(b []byte) (tunnelPacket, error) {
 		headBytes                  = 8
 		control                    = 0x80
 		etherBridged, ipv4, ipv6   = 0x6558, 0x0800, 0x86dd
+		leastEtherType             = 0x0600 // less is a length
 		versionShift, optionsWords = 6, 0x3f
 	)
 	if len(b) < headBytes {
@@ -67,10 +85,12 @@ func decodeGENEVE(b []byte) (tunnelPacket, error) {
 	}
 	p := tunnelPacket{vni: binary.BigEndian.Uint32(b[4:]) >> 8, linkType: linkRawIP, frame: b[n:]}
 	least := ipHeadBytes
-	switch binary.BigEndian.Uint16(b[2:]) {
-	case etherBridged:
+	switch protocol := binary.BigEndian.Uint16(b[2:]); {
+	case protocol == etherBridged:
 		p.linkType, least = linkEthernet, etherHeadBytes
-	case ipv4, ipv6:
+	case protocol == ipv4, protocol == ipv6:
+	case protocol >= leastEtherType: // MPLS, ARP, NSH, …
+		p.linkType, p.protocol, least = linkSLL, protocol, 1
 	default:
 		return tunnelPacket{}, errTunnelPayload
 	}

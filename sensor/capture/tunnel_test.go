@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wirelake/internal/packet"
 )
 
 // vxlan builds a datagram's payload from RFC 7348, section 5.
@@ -37,24 +39,26 @@ func TestDecodeTunnels(t *testing.T) {
 		want   tunnelPacket
 		err    error
 	}{
-		{"VXLAN", decodeVXLAN, vxlan(0xabcdef, frame), tunnelPacket{0xabcdef, linkEthernet, frame}, nil},
-		{"VXLAN with reserved bits", decodeVXLAN, reserved, tunnelPacket{5, linkEthernet, frame}, nil},
+		{"VXLAN", decodeVXLAN, vxlan(0xabcdef, frame), tunnelPacket{vni: 0xabcdef, linkType: linkEthernet, frame: frame}, nil},
+		{"VXLAN with reserved bits", decodeVXLAN, reserved, tunnelPacket{vni: 5, linkType: linkEthernet, frame: frame}, nil},
 		{"VXLAN without VNI", decodeVXLAN, append([]byte{0}, vxlan(5, frame)[1:]...), tunnelPacket{}, errTunnelFlags},
 		{"VXLAN of 21 bytes", decodeVXLAN, vxlan(5, frame[:13]), tunnelPacket{}, errShortTunnel},
 		{"VXLAN of nothing", decodeVXLAN, nil, tunnelPacket{}, errShortTunnel},
-		{"GENEVE with Ethernet", decodeGENEVE, geneve(7, 0x6558, 0, frame), tunnelPacket{7, linkEthernet, frame}, nil},
-		{"GENEVE with options", decodeGENEVE, geneve(0xffffff, 0x6558, 63, frame), tunnelPacket{0xffffff, linkEthernet, frame}, nil},
-		{"GENEVE with IPv4", decodeGENEVE, geneve(7, 0x0800, 8, frame), tunnelPacket{7, linkRawIP, frame}, nil},
-		{"GENEVE with IPv6", decodeGENEVE, geneve(7, 0x86dd, 0, frame), tunnelPacket{7, linkRawIP, frame}, nil},
-		{"GENEVE with critical options", decodeGENEVE, append([]byte{1, 0x40}, geneve(7, 0x6558, 1, frame)[2:]...), tunnelPacket{7, linkEthernet, frame}, nil},
+		{"GENEVE with Ethernet", decodeGENEVE, geneve(7, 0x6558, 0, frame), tunnelPacket{vni: 7, linkType: linkEthernet, frame: frame}, nil},
+		{"GENEVE with options", decodeGENEVE, geneve(0xffffff, 0x6558, 63, frame), tunnelPacket{vni: 0xffffff, linkType: linkEthernet, frame: frame}, nil},
+		{"GENEVE with IPv4", decodeGENEVE, geneve(7, 0x0800, 8, frame), tunnelPacket{vni: 7, linkType: linkRawIP, frame: frame}, nil},
+		{"GENEVE with IPv6", decodeGENEVE, geneve(7, 0x86dd, 0, frame), tunnelPacket{vni: 7, linkType: linkRawIP, frame: frame}, nil},
+		{"GENEVE with critical options", decodeGENEVE, append([]byte{1, 0x40}, geneve(7, 0x6558, 1, frame)[2:]...), tunnelPacket{vni: 7, linkType: linkEthernet, frame: frame}, nil},
 		{"GENEVE control message", decodeGENEVE, append([]byte{0, 0x80}, geneve(7, 0x6558, 0, frame)[2:]...), tunnelPacket{}, errTunnelControl},
 		{"GENEVE version 1", decodeGENEVE, append([]byte{0x40}, geneve(7, 0x6558, 0, frame)[1:]...), tunnelPacket{}, errTunnelVersion},
-		{"GENEVE with MPLS", decodeGENEVE, geneve(7, 0x8847, 0, frame), tunnelPacket{}, errTunnelPayload},
+		{"GENEVE with MPLS", decodeGENEVE, geneve(7, 0x8847, 0, frame), tunnelPacket{vni: 7, linkType: linkSLL, protocol: 0x8847, frame: frame}, nil},
+		{"GENEVE with a length", decodeGENEVE, geneve(7, 0x05ff, 0, frame), tunnelPacket{}, errTunnelPayload},
+		{"GENEVE with nothing", decodeGENEVE, geneve(7, 0x8847, 1, nil), tunnelPacket{}, errShortTunnel},
 		{"GENEVE shorter than options", decodeGENEVE, geneve(7, 0x6558, 2, nil)[:12], tunnelPacket{}, errShortTunnel},
 		{"GENEVE of 13 bytes inside", decodeGENEVE, geneve(7, 0x6558, 1, frame[:13]), tunnelPacket{}, errShortTunnel},
 	} {
 		got, err := c.decode(c.b)
-		if !errors.Is(err, c.err) || got.vni != c.want.vni || got.linkType != c.want.linkType || !bytes.Equal(got.frame, c.want.frame) {
+		if !errors.Is(err, c.err) || got.vni != c.want.vni || got.linkType != c.want.linkType || got.protocol != c.want.protocol || !bytes.Equal(got.frame, c.want.frame) {
 			t.Errorf("%s: got vni %d, link type %d, %d bytes, %v", c.name, got.vni, got.linkType, len(got.frame), err)
 		}
 	}
@@ -72,7 +76,7 @@ func FuzzDecodeTunnels(f *testing.F) {
 			}
 		}
 		if p, err := decodeGENEVE(b); err == nil {
-			if p.vni>>24 != 0 || !bytes.HasSuffix(b, p.frame) || len(p.frame) < etherHeadBytes || (len(b)-len(p.frame)-8)%4 != 0 {
+			if p.vni>>24 != 0 || !bytes.HasSuffix(b, p.frame) || p.linkType != linkSLL && len(p.frame) < etherHeadBytes || len(p.frame) == 0 || (len(b)-len(p.frame)-8)%4 != 0 {
 				t.Errorf("GENEVE: %d bytes of vni %d from %x", len(p.frame), p.vni, b)
 			}
 		}
@@ -156,8 +160,30 @@ func TestReceiveGENEVEOverIPv6(t *testing.T) {
 	sendDatagram(t, conn, geneve(9, 0x0800, 2, frame))
 	sendDatagram(t, conn, geneve(9, 0x86dd, 0, large))
 	sendDatagram(t, conn, geneve(10, 0x86dd, 0, frame))
-	waitFor(t, "all packets", func() bool { return r.State().Packets == 4 })
-	for lane, want := range map[string][][]byte{"geneve-9": {frame}, "geneve-9-ip": {frame, large}, "geneve-more-ip": {frame}} {
+	// Labels 16 and 17 of MPLS over IP, then an ARP request.
+	labels := append([]byte{0, 1, 0, 64, 0, 1, 0x11, 64}, frame...)
+	arp := append([]byte{0, 1, 8, 0, 6, 4, 0, 1}, make([]byte, 20)...)
+	sendDatagram(t, conn, geneve(9, 0x8847, 1, labels))
+	sendDatagram(t, conn, geneve(9, 0x0806, 0, arp))
+	waitFor(t, "all packets", func() bool { return r.State().Packets == 6 })
+	if s := r.State(); s.Malformed != 0 {
+		t.Errorf("%d datagrams count as malformed: %s", s.Malformed, s.Error)
+	}
+	cooked := func(protocol uint16, b []byte) []byte {
+		return append(binary.BigEndian.AppendUint16([]byte{0, 0, 0xff, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, protocol), b...)
+	}
+	var p packet.Packet
+	packet.NewDecoder(linkSLL, packet.Options{}).Decode(cooked(0x0806, arp), 1, 16+len(arp), &p)
+	if p.L3Type != 0x0806 || p.Mark != packet.MarkNone {
+		t.Errorf("the ARP request decodes as %#x, %v", p.L3Type, p.Mark)
+	}
+	packet.NewDecoder(linkSLL, packet.Options{}).Decode(cooked(0x8847, labels), 1, 16+len(labels), &p)
+	if got := p.Labels(); len(got) != 2 || got[0] != 16 || got[1] != 17 {
+		t.Errorf("labels %v", got)
+	}
+	for lane, want := range map[string][][]byte{
+		"geneve-9": {frame}, "geneve-9-ip": {frame, large}, "geneve-more-ip": {frame}, "geneve-9-other": {cooked(0x8847, labels), cooked(0x0806, arp)},
+	} {
 		l := rec.lane(lane)
 		if len(l.packets) != len(want) {
 			t.Fatalf("lane %s: %d packets; lanes %v", lane, len(l.packets), rec.names())

@@ -36,6 +36,7 @@ type TunnelReceiver struct {
 	last  *tunnelLane
 	vnis  map[uint32]bool // with lanes of their own
 	out   Record          // the packet at hand, here so that none is allocated
+	sll   []byte          // and its bytes, where a header is put before them
 
 	mu   sync.Mutex // over addr
 	addr net.Addr
@@ -57,8 +58,8 @@ func NewVXLAN(cfg TunnelConfig, log *slog.Logger) *TunnelReceiver {
 	return &TunnelReceiver{kind: "vxlan", decode: decodeVXLAN, cfg: cfg, log: orDiscard(log)}
 }
 
-// NewGENEVE returns the source that receives GENEVE (RFC 8926) with Ethernet or
-// IP inside. log may be nil.
+// NewGENEVE returns the source that receives GENEVE (RFC 8926): Ethernet and IP as they
+// are, packets of other ethertypes behind a Linux cooked header. log may be nil.
 func NewGENEVE(cfg TunnelConfig, log *slog.Logger) *TunnelReceiver {
 	return &TunnelReceiver{kind: "geneve", decode: decodeGENEVE, cfg: cfg, log: orDiscard(log)}
 }
@@ -199,6 +200,9 @@ func (t *TunnelReceiver) deliver(d *datagrams, n int, open Opener) error {
 		if err != nil {
 			return err
 		}
+		if p.linkType == linkSLL {
+			t.sll = p.cook(t.sll)
+		}
 		t.drops(m.drops, l)
 		t.out = Record{TimeNanos: m.nanos, WireLen: len(p.frame), Data: p.frame}
 		if err := l.sink.Packet(&t.out); err != nil {
@@ -236,8 +240,11 @@ func (t *TunnelReceiver) lane(p tunnelPacket, open Opener) (*tunnelLane, error) 
 			id = strconv.FormatUint(uint64(k.vni), 10)
 		}
 		name := t.kind + "-" + id
-		if k.linkType != linkEthernet {
+		switch k.linkType {
+		case linkRawIP:
 			name += "-ip"
+		case linkSLL:
+			name += "-other"
 		}
 		sink, err := open(name, Interface{Name: fmt.Sprintf("%s vni %s at %s", t.kind, id, t.cfg.Listen), LinkType: k.linkType})
 		if err != nil {
