@@ -45,6 +45,7 @@ const (
 	useDisposition
 	useRange
 	useType
+	useProxyAuthorization
 )
 
 // alone reports whether the header's value is only in its own field.
@@ -127,7 +128,8 @@ func declareHTTP(r *spi.Registry) *httpProtocol {
 	}
 	both := map[string]headerUse{"content-length": useLength, "transfer-encoding": useTransfer, "content-encoding": useEncoding, "upgrade": useUpgrade, "content-disposition": useDisposition, "content-range": useRange}
 	for dir, own := range [2]map[string]headerUse{
-		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie, "content-type": useType},
+		{"host": useHost, "user-agent": useUserAgent, "referer": useReferer, "authorization": useAuthorization, "x-forwarded-for": useForwarded, "cookie": useCookie, "content-type": useType,
+			"proxy-authorization": useProxyAuthorization},
 		{"location": useLocation, "www-authenticate": useAuthenticate, "proxy-authenticate": useAuthenticate},
 	} {
 		p.asks[dir] = own

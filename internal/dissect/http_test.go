@@ -99,6 +99,9 @@ func TestHTTP(t *testing.T) {
 			"GET / HTTP/1.1\r\nAuthorization: Digest username=bare, uri=\"/\"\r\n\r\nGET / HTTP/1.1\r\nAuthorization: basic dTpw\r\n\r\nGET / HTTP/1.1\r\nAuthorization: Basic dXNlcjpwdw\r\n\r\n"}, map[string][]string{
 			"http.user": {"Mufasa, J", "bare", "u", "user"}, "http.authType": {"digest", "basic"},
 		}},
+		{"the user of a proxy", []string{"CONNECT h:443 HTTP/1.1\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n"}, map[string][]string{
+			"http.user": {"user"}, "http.authType": {"basic"}, "http.request-authorization": nil,
+		}},
 		{"line ends without CR", []string{"GET /lf HTTP/1.1\nHost: a\n\n"}, map[string][]string{
 			"http.uri": {"a/lf"},
 		}},

@@ -150,7 +150,12 @@ func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) head
 	case useLocation:
 		s.Doc.AddBytes(p.location, value)
 	case useAuthorization:
-		p.noteAuthorization(s, value)
+		s.Doc.AddBytes(p.authorization, value)
+		p.noteCredentials(s, value)
+	case useProxyAuthorization: // the reference tells of servers
+		if !s.Reference {
+			p.noteCredentials(s, value)
+		}
 	case useAuthenticate:
 		if scheme, rest, _ := bytes.Cut(value, []byte(" ")); carriesNTLM(scheme) {
 			p.ntlm.findBase64(s, bytes.TrimSpace(rest))
@@ -187,9 +192,8 @@ func carriesNTLM(scheme []byte) bool {
 	return bytes.EqualFold(scheme, []byte("NTLM")) || bytes.EqualFold(scheme, []byte("Negotiate"))
 }
 
-// noteAuthorization notes the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
-func (p *httpProtocol) noteAuthorization(s *Session, value []byte) {
-	s.Doc.AddBytes(p.authorization, value)
+// noteCredentials notes the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
+func (p *httpProtocol) noteCredentials(s *Session, value []byte) {
 	scheme, rest, _ := bytes.Cut(value, []byte(" "))
 	s.Doc.AddString(p.authType, string(scheme))
 	if carriesNTLM(scheme) {

@@ -238,15 +238,19 @@ func looseAddr(text string) (netip.Addr, bool) {
 	return netip.AddrFrom4(b), true
 }
 
-// decodeWords decodes encoded words (RFC 2047) of any charset that browsers
-// know; what cannot be decoded stays as it is.
+// decodeWords decodes encoded words (RFC 2047, with RFC 2231's languages) of any charset that browsers
+// know, and takes the others' bytes as mailText does; what cannot be decoded stays as it is.
 func decodeWords(text string) string {
 	dec := mime.WordDecoder{CharsetReader: func(charset string, in io.Reader) (io.Reader, error) {
-		e, err := htmlindex.Get(charset)
+		charset, _, _ = strings.Cut(charset, "*")
+		if e, err := htmlindex.Get(charset); err == nil {
+			return e.NewDecoder().Reader(in), nil
+		}
+		b, err := io.ReadAll(in)
 		if err != nil {
 			return nil, fmt.Errorf("charset %q: %w", charset, err)
 		}
-		return e.NewDecoder().Reader(in), nil
+		return strings.NewReader(mailText(b)), nil
 	}}
 	out, err := dec.DecodeHeader(text)
 	if err != nil {

@@ -37,6 +37,34 @@ func TestSMTP(t *testing.T) {
 	}
 }
 
+// TestEncodedWords decodes subjects of many charsets (RFC 2047 section 8 and RFC 2231 section 5 have the first ones).
+func TestEncodedWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"=?ISO-8859-1?Q?a?=":                     "a",
+		"=?ISO-8859-1?Q?a?= b":                   "a b",
+		"=?ISO-8859-1?Q?a?=  =?ISO-8859-1?Q?b?=": "ab",
+		"=?ISO-8859-1?Q?a_b?=":                   "a b",
+		"=?US-ASCII*EN?Q?Keith_Moore?=":          "Keith Moore",
+		"=?utf-8?q?caf=C3?= =?utf-8?q?=A9?=":     "café", // a character in two words
+		"=?iso-2022-jp?B?GyRCRnxLXBsoQg==?=":     "日本",
+		"=?koi8-r?B?8NLJ18XU?=":                  "Привет",
+		"=?windows-1251?Q?=CF=F0=E8=E2=E5=F2?=":  "Привет",
+		"=?big5?B?pKSk5Q==?=":                    "中文",
+		"=?euc-kr?B?x9Gx2w==?=":                  "한글",
+		"=?ks_c_5601-1987?B?x9Gx2w==?=":          "한글",
+		"=?gb18030?B?1tDOxA==?=":                 "中文",
+		"=?unknown-8bit?Q?caf=E9?=":              "café",
+		"=?x-unknown?B?Y2Fmw6k=?= x":             "café x",
+		"=?utf-8?B??= x":                         " x",
+		"=?utf-8?B?!!!?=":                        "=?utf-8?B?!!!?=",
+		"=?utf-8?X?a?=":                          "=?utf-8?X?a?=",
+	} {
+		if got := decodeWords(text); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestReceived holds what trace headers give, as programs write them (RFC 5321 section 4.4).
 func TestReceived(t *testing.T) {
 	for _, tt := range []struct {
