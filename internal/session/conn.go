@@ -95,7 +95,7 @@ func (b *Builder) releaseConn(c *conn) {
 // datagram gives the payload of a packet that is not TCP to the dissectors.
 func (b *Builder) datagram(f *flow, p *packet.Packet, dir dissect.Dir) {
 	f.seg.payload[dir] += uint64(b.payloadLen(p))
-	if p.Mark != packet.MarkNone {
+	if !b.dissected(p.Mark) {
 		return
 	}
 	c := b.connOf(f)
@@ -111,4 +111,16 @@ func (b *Builder) datagram(f *flow, p *packet.Packet, dir dissect.Dir) {
 	case dissect.Ethernet:
 		c.s.Datagram(dir, uint32(p.L3Type), p.L3)
 	}
+}
+
+// dissected reports whether packets of the mark are given to the dissectors. The reference leaves protocols that the
+// decoder does not know at that; many have a name, and some are read.
+func (b *Builder) dissected(mark packet.Mark) bool {
+	switch mark {
+	case packet.MarkNone:
+		return true
+	case packet.MarkUnknownEther, packet.MarkUnknownIP:
+		return !b.cfg.Reference
+	}
+	return false
 }

@@ -298,9 +298,10 @@ func (b *Builder) writeTCP(w writer, f *flow) {
 	w.str(spi.TCPSynAckValidated, strconv.FormatBool(t.synAckValid))
 }
 
-// writeProtocols adds the names of the layers to those the dissectors found. To the reference ERSPAN is GRE.
+// writeProtocols adds the names of the layers to those the dissectors found. To the reference ERSPAN is GRE. What a
+// dissector recognized is not unknown.
 func writeProtocols(doc *spi.Document, f *flow, reference bool) {
-	if f.mark != packet.MarkNone {
+	if f.mark != packet.MarkNone && (reference || !doc.Has(spi.Protocol)) {
 		doc.AddString(spi.Protocol, f.mark.String())
 	}
 	if name := [kinds]string{kindTCP: "tcp", kindUDP: "udp", kindSCTP: "sctp", kindICMP: "icmp", kindESP: "esp"}[f.kind]; name != "" {
