@@ -16,11 +16,9 @@ func marks() []Protocol {
 		{"zookeeper", Matcher{On: TCP, Bytes: "\x00\x00\x00\x2d\x00\x00\x00\x00"}},                                                                                    // ConnectRequest
 		{"nats", Matcher{On: TCP, Bytes: "INFO {"}},                   // NATS client protocol
 		{"stomp", Matcher{On: TCP, Bytes: "CONNECT\naccept-version"}}, // STOMP 1.2
-		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}}, // RFC 7252
-		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                   // X Window System Protocol, little endian
-		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                   // big endian
-		{"rtsp", Matcher{On: TCP, Bytes: "RTSP/1.0 "}},                                                                                          // RFC 2326
-		{"rtsp", Matcher{On: TCP, Func: prefixes("OPTIONS rtsp://", "DESCRIBE rtsp://", "SETUP rtsp://", "PLAY rtsp://")}},
+		{"coap", Matcher{On: UDP, Port: 5683, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 1 && b[0]&15 <= 8 }}},                           // RFC 7252
+		{"x11", Matcher{On: TCP, Bytes: "l\x00\x0b\x00\x00\x00", MinLen: 12}},                                                                                             // X Window System Protocol, little endian
+		{"x11", Matcher{On: TCP, Bytes: "B\x00\x00\x0b\x00\x00", MinLen: 12}},                                                                                             // big endian
 		{"telnet", Matcher{On: TCP, Bytes: "\xff", MinLen: 3, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1] >= 0xfb && b[1] <= 0xfe && b[2] <= 50 }}},        // RFC 854
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                             // RFC 3977
 		{"jabber", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                     // RFC 6120
@@ -61,10 +59,10 @@ func marks() []Protocol {
 		{"rip", Matcher{On: UDP, Port: 520, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool {
 			return (b[0] == 1 || b[0] == 2) && (b[1] == 1 || b[1] == 2) && b[2]|b[3] == 0
 		}}}, // RFC 2453
-		{"ripng", Matcher{On: UDP, Port: 521, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return (b[0] == 1 || b[0] == 2) && b[1] == 1 && b[2]|b[3] == 0 }}}, // RFC 2080
-		{"hsrp", Matcher{On: UDP, Port: 1985, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] <= 2 }}},                                              // RFC 2281
-		{"bfd", Matcher{On: UDP, Port: 3784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}},       // RFC 5880
-		{"bfd", Matcher{On: UDP, Port: 4784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}}, // RFC 5883
+		{"ripng", Matcher{On: UDP, Port: 521, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool { return (b[0] == 1 || b[0] == 2) && b[1] == 1 && b[2]|b[3] == 0 }}},           // RFC 2080
+		{"hsrp", Matcher{On: UDP, Port: 1985, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] <= 2 }}},                                                        // RFC 2281
+		{"bfd", Matcher{On: UDP, Port: 3784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}},                 // RFC 5880
+		{"bfd", Matcher{On: UDP, Port: 4784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}},                 // RFC 5883
 		{"ldp", Matcher{On: UDP, Port: 646, Bytes: "\x00\x01", MinLen: 18, Func: func(_ *Session, _ Dir, b []byte) bool { return int(binary.BigEndian.Uint16(b[2:]))+4 == len(b) }}}, // RFC 5036
 		{"ldp", Matcher{On: TCP, Port: 646, Bytes: "\x00\x01", MinLen: 18}},
 		{"dropbox-lan-sync", Matcher{On: UDP, Port: 17500, Bytes: "{\"host_int\""}},

@@ -250,6 +250,23 @@ func TestVNC(t *testing.T) {
 		wantStrings(t, s, "vnc.result", "failed")
 		wantStrings(t, s, "vnc.version", "3.8")
 	}, "", "RFB 003.008\n", "RFB 003.008\n", "\x01\x02", "\x02", challenge, challenge, "\x00\x00\x00\x01\x00\x00\x00\x02no")
+	// VeNCrypt: versions, subtypes, the choice, and TLS; its own names of types, and a password in clear.
+	inside := func(subtype string, protocols ...string) func(t *testing.T, s *Session) {
+		return func(t *testing.T, s *Session) {
+			t.Helper()
+			wantStrings(t, s, "protocol", protocols...)
+			wantStrings(t, s, "vnc.security", "vencrypt")
+			wantStrings(t, s, "vnc.securitySubtype", subtype)
+			wantStrings(t, s, "vnc.securityOffered", "vencrypt", "vnc")
+		}
+	}
+	wireSession(t, 5905, inside("x509-vnc", "vnc", "tls"), "", "RFB 003.008\n", "RFB 003.008\n", "\x02\x13\x02", "\x13", "\x00\x02", "\x00\x02", "\x00\x02"+u32be(257)+u32be(261), u32be(261), "\x01", tlsHelloBytes)
+	wireSession(t, 5905, inside("plain", "vnc"), "", "RFB 003.008\n", "RFB 003.008\n", "\x02\x13\x02", "\x13", "\x00\x02", "\x00\x02", "\x00\x01"+u32be(256), u32be(256)+u32be(3)+u32be(2)+"joepw")
+	wireSession(t, 5905, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "protocol", "vnc", "tls")
+		wantStrings(t, s, "vnc.security", "tls")
+	}, "", "RFB 003.008\n", "RFB 003.008\n", "\x01\x12", "\x12"+tlsHelloBytes)
 }
 
 // fuzzStream makes a fuzz target of a protocol over TCP.

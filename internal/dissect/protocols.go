@@ -77,6 +77,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newTACACS,
 		newSyslog,
 		newRTP,
+		newRTSP,
 		newRPC,
 		newISCSI,
 	}

@@ -48,9 +48,10 @@ const (
 	rtpMaxLine = 256
 )
 
-func newRTP(r *spi.Registry) Protocol {
+// declareRTP declares the fields of RTP, of which those that carry it within their streams note some.
+func declareRTP(r *spi.Registry) *rtpFields {
 	g := fieldGroup{r, "rtp"}
-	f := &rtpFields{
+	return &rtpFields{
 		ssrc:    g.list(spi.Term, "ssrc", "Source", "synchronization sources, hex"),
 		payload: g.list(spi.Integer, "payloadType", "Payload type", "payload types by number"),
 		codec:   g.list(spi.Term, "codec", "Codec", "encodings, by the session description or RFC 3551"),
@@ -59,6 +60,10 @@ func newRTP(r *spi.Registry) Protocol {
 		rtcp:    g.list(spi.Term, "rtcp", "RTCP", "kinds of control packets"),
 		cname:   g.list(spi.Term, "cname", "CNAME", "canonical names of sources"),
 	}
+}
+
+func newRTP(r *spi.Registry) Protocol {
+	f := declareRTP(r)
 	return Protocol{
 		Name:     "rtp",
 		Quiet:    true, // until packets go on as RTP's do
@@ -117,10 +122,16 @@ func (p *rtp) Datagram(s *Session, dir Dir, b []byte) Status {
 	return More
 }
 
-func (p *rtp) note(s *Session, b []byte) {
-	s.Doc.AddString(p.f.ssrc, "0x"+strconv.FormatUint(uint64(binary.BigEndian.Uint32(b[8:]))|1<<32, 16)[1:])
+// source notes the source of a packet and the type of its payload, which it returns.
+func (f *rtpFields) source(s *Session, b []byte) byte {
+	s.Doc.AddString(f.ssrc, "0x"+strconv.FormatUint(uint64(binary.BigEndian.Uint32(b[8:]))|1<<32, 16)[1:])
 	pt := b[1] & 0x7f
-	s.Doc.AddInt(p.f.payload, int64(pt))
+	s.Doc.AddInt(f.payload, int64(pt))
+	return pt
+}
+
+func (p *rtp) note(s *Session, b []byte) {
+	pt := p.f.source(s, b)
 	codec := ""
 	if p.announced != nil {
 		codec = p.announced.codecs[pt]

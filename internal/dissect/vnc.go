@@ -10,14 +10,15 @@ import (
 // vnc reads the start of the Remote Framebuffer protocol (RFC 6143 section 7): versions, security, and the desktop.
 type vnc struct {
 	Base
-	f     *vncFields
-	step  [2]vncStep
-	minor int  // of the version in use
-	typ   byte // security type chosen
+	f      *vncFields
+	step   [2]vncStep
+	minor  int  // of the version in use
+	typ    byte // security type chosen
+	handed bool // what follows is TLS
 }
 
 type vncFields struct {
-	version, offered, security, result, name, width, height spi.FieldID
+	version, offered, security, subtype, result, name, width, height spi.FieldID
 }
 
 // vncStep is what a direction sends next.
@@ -29,6 +30,10 @@ const (
 	vncChallenge         // VNC authentication
 	vncResult
 	vncInit
+	vncEncryptVersion // VeNCrypt: versions of both, the server's word on the client's, its subtypes, the client's choice, the server's word
+	vncEncryptAgreed
+	vncEncryptTypes
+	vncEncryptBegin
 	vncDone
 )
 
@@ -38,6 +43,7 @@ func newVNC(r *spi.Registry) Protocol {
 		version:  g.list(spi.Term, "version", "Version", "protocol versions of server and client"),
 		offered:  g.list(spi.Term, "securityOffered", "Security offered", "security types that the server offers"),
 		security: g.scalar(spi.Term, "security", "Security", "security type in use"),
+		subtype:  g.scalar(spi.Term, "securitySubtype", "Security subtype", "security type chosen within VeNCrypt"),
 		result:   g.scalar(spi.Term, "result", "Result", "whether the log-in went well: ok, failed or too-many"),
 		name:     g.scalar(spi.Term, "name", "Desktop", "name of the desktop"),
 		width:    g.scalar(spi.Integer, "width", "Width", "width of the screen in pixels"),
@@ -90,6 +96,9 @@ func (p *vnc) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		} else {
 			m, ok = p.client(s, b[n:])
 		}
+		if p.handed {
+			return n + m, Done
+		}
 		if !ok {
 			return n, Done
 		}
@@ -131,6 +140,8 @@ func (p *vnc) server(s *Session, b []byte) (int, bool) {
 			return 0, true // which version is used is not known yet
 		}
 		return p.types(s, b)
+	case vncEncryptVersion, vncEncryptAgreed, vncEncryptTypes, vncEncryptBegin:
+		return p.encryptServer(s, b)
 	case vncChallenge:
 		const length = 16
 		if len(b) < length || p.typ == 0 {
@@ -203,10 +214,79 @@ func (p *vnc) choose(s *Session, typ byte) bool {
 		p.step[Server] = vncResult
 	case typ == 2:
 		p.step[Server] = vncChallenge
+	case typ == vncVeNCrypt:
+		p.step[Server] = vncEncryptVersion
+	case typ == vncTLS:
+		p.handed = true
+		s.Handover("tls")
 	default:
 		return false
 	}
 	return true
+}
+
+const (
+	vncTLS      = 18
+	vncVeNCrypt = 19
+)
+
+// encryptServer reads the server's messages of VeNCrypt (version 0.2, community wiki of the RFB protocol): all but
+// one subtype begin TLS once both agree.
+func (p *vnc) encryptServer(s *Session, b []byte) (int, bool) {
+	step := &p.step[Server]
+	switch *step {
+	case vncEncryptVersion:
+		if len(b) < 2 {
+			return 0, true
+		}
+		*step = vncEncryptAgreed
+		return 2, true
+	case vncEncryptAgreed:
+		*step = vncEncryptTypes
+		return 1, b[0] == 0
+	case vncEncryptTypes:
+		n := 1 + 4*int(b[0])
+		if len(b) < n {
+			return 0, true
+		}
+		*step = vncEncryptBegin
+		return n, true
+	}
+	if b[0] == 1 {
+		p.handed = true
+		s.Handover("tls")
+	}
+	return 1, false
+}
+
+// encryptClient reads the client's version and choice. What follows stays where it is: it is TLS.
+func (p *vnc) encryptClient(s *Session, b []byte) (int, bool) {
+	step := &p.step[Client]
+	switch *step {
+	case vncEncryptVersion:
+		if len(b) < 2 {
+			return 0, true
+		}
+		*step = vncEncryptTypes
+		return 2, true
+	case vncEncryptTypes:
+		const plain, first = 256, 257
+		if len(b) < 4 {
+			return 0, true
+		}
+		typ := binary.BigEndian.Uint32(b)
+		name := "plain"
+		if typ != plain {
+			name = nameOf([]string{"tls-none", "tls-vnc", "tls-plain", "x509-none", "x509-vnc", "x509-plain", "tls-sasl", "x509-sasl"}, byte(min(typ-first, 255)))
+		}
+		if name == "" {
+			return 0, false
+		}
+		s.Doc.SetString(p.f.subtype, name)
+		*step = vncEncryptBegin
+		return 4, typ != plain // whose password follows
+	}
+	return 0, true
 }
 
 // client reads the client's messages.
@@ -221,11 +301,16 @@ func (p *vnc) client(s *Session, b []byte) (int, bool) {
 		}
 		return n, ok
 	case vncSecurity:
-		if p.minor >= 7 {
-			*step = vncDone
-			return 1, p.choose(s, b[0])
-		}
 		*step = vncDone
+		if p.minor < 7 {
+			break
+		}
+		if p.typ = b[0]; p.typ == vncVeNCrypt {
+			*step = vncEncryptVersion
+		}
+		return 1, p.step[Server] != vncChallenge || p.choose(s, p.typ) // else the server's offer is yet to be read
+	case vncEncryptVersion, vncEncryptTypes, vncEncryptBegin:
+		return p.encryptClient(s, b)
 	}
 	return len(b), true
 }
