@@ -161,8 +161,12 @@ func skipGoogleAck(r *tlsReader, kind int, big bool) bool {
 	return !r.bad
 }
 
-// End implements Parser: of a CHLO whose end was not captured what is there is read.
+// End implements Parser: of a CHLO whose end was not captured what is there is read. Where no hello was, as in one
+// direction alone, the version is what can be told.
 func (p *quicParser) End(s *Session, final bool) {
+	if p.seen != "" && !s.Reference && !s.Doc.Has(p.version) {
+		s.Doc.AddString(p.version, p.seen)
+	}
 	if hello := p.google.stream.prefix(); final && len(hello) > 0 {
 		p.chlo(s, p.google.packet.name, hello, true)
 	}

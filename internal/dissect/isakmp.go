@@ -35,6 +35,7 @@ func newISAKMP(r *spi.Registry) Protocol {
 		Name: "isakmp",
 		Matchers: []Matcher{
 			{On: UDP, Port: 500, MinLen: isakmpHeaderLen, Func: isakmpHeader},
+			{On: UDP, MinLen: isakmpHeaderLen + 4, Func: isakmpFirst},
 			// Behind a NAT four zeros tell it from ESP (RFC 3948 section 2.2).
 			{On: UDP, Port: 4500, Bytes: "\x00\x00\x00\x00", MinLen: isakmpHeaderLen + 4, Func: func(s *Session, d Dir, b []byte) bool { return isakmpHeader(s, d, b[4:]) }},
 		},
@@ -42,13 +43,34 @@ func newISAKMP(r *spi.Registry) Protocol {
 	}
 }
 
+// isakmpFirst accepts, on any port, the first message of an exchange that agrees on a security association: no
+// responder yet, as long as it says, and the association first.
+func isakmpFirst(s *Session, _ Dir, b []byte) bool {
+	if !s.Reference && string(b[:4]) == "\x00\x00\x00\x00" { // behind a NAT
+		b = b[4:]
+	}
+	if s.Reference || len(b) < isakmpHeaderLen || string(b[8:16]) != "\x00\x00\x00\x00\x00\x00\x00\x00" || int64(binary.BigEndian.Uint32(b[24:])) != int64(len(b)) {
+		return false
+	}
+	const mainMode, aggressive, init = 2, 4, 34
+	switch b[17] {
+	case 0x10:
+		return b[16] == 1 && (b[18] == mainMode || b[18] == aggressive)
+	case 0x20:
+		return b[18] == init && b[16] >= 33 && b[16] <= 48
+	}
+	return false
+}
+
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *isakmp) Datagram(s *Session, dir Dir, b []byte) Status {
-	if s.OnPort(4500) {
-		if len(b) < 4 || string(b[:4]) != "\x00\x00\x00\x00" {
-			return More // ESP
-		}
+	const ports, marker = 500, "\x00\x00\x00\x00"
+	switch {
+	case s.OnPort(ports):
+	case len(b) >= 4 && string(b[:4]) == marker:
 		b = b[4:]
+	case s.OnPort(4500):
+		return More // ESP
 	}
 	if len(b) < isakmpHeaderLen || !isakmpHeader(s, dir, b) {
 		return More

@@ -29,10 +29,41 @@ func newModbus(r *spi.Registry) Protocol {
 		exception:   number("exccode", true, "Exception", "exception codes"),
 	}
 	return Protocol{
-		Name:     "modbus",
-		Matchers: []Matcher{{On: TCP, Port: modbusPort, Offset: 2, Bytes: "\x00\x00", MinLen: modbusHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return modbusLength(b) > 0 }}},
-		New:      func(*Session) Parser { return p },
+		Name: "modbus",
+		Matchers: []Matcher{
+			{On: TCP, Port: modbusPort, Offset: 2, Bytes: "\x00\x00", MinLen: modbusHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return modbusLength(b) > 0 }},
+			{On: TCP, Offset: 2, Bytes: "\x00\x00\x00", MinLen: modbusHeader, Func: modbusRequest},
+		},
+		New: func(*Session) Parser { return p },
 	}
+}
+
+// modbusRequest accepts, on any port, a first request that is whole and as long as its function asks for (MODBUS
+// Application Protocol V1.1b3, section 6).
+func modbusRequest(s *Session, dir Dir, b []byte) bool {
+	if s.Reference || dir != Client || modbusLength(b) != len(b) || s.OnPort(modbusPort) {
+		return false
+	}
+	pdu := b[7:]
+	switch pdu[0] {
+	case 1, 2, 3, 4: // reads: address, quantity of at most 2000 bits or 125 registers
+		most := uint16(2000)
+		if pdu[0] > 2 {
+			most = 125
+		}
+		return len(pdu) == 5 && binary.BigEndian.Uint16(pdu[3:]) >= 1 && binary.BigEndian.Uint16(pdu[3:]) <= most
+	case 5: // a coil
+		return len(pdu) == 5 && (string(pdu[3:]) == "\xff\x00" || string(pdu[3:]) == "\x00\x00")
+	case 6:
+		return len(pdu) == 5
+	case 15, 16: // writes: address, quantity, bytes that follow
+		return len(pdu) > 6 && int(pdu[5]) == len(pdu)-6
+	case 17:
+		return len(pdu) == 1
+	case 43: // encapsulated interface: device identification
+		return len(pdu) == 4 && pdu[1] == 14
+	}
+	return false
 }
 
 // modbusLength returns the length of the frame at the front of b, 0 for none.

@@ -35,7 +35,7 @@ func newQUIC(r *spi.Registry) Protocol {
 	return Protocol{
 		Name: "quic",
 		Matchers: []Matcher{
-			{On: UDP, MinLen: 20, Func: func(_ *Session, _ Dir, b []byte) bool { return quicLong(b) }},
+			{On: UDP, MinLen: 20, Func: func(s *Session, _ Dir, b []byte) bool { return quicLong(b) || !s.Reference && quicReserved(b) }},
 			{On: UDP, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { _, ok := parseGoogleHeader(b); return ok }},
 		},
 		New: func(s *Session) Parser {
@@ -72,10 +72,23 @@ func quicLong(b []byte) bool {
 	return false
 }
 
+// quicReserved reports whether b is the first datagram of a client that asks for a version negotiation: a version of the
+// form that is reserved for it (RFC 9000 section 15), in a datagram as long as they are.
+func quicReserved(b []byte) bool {
+	const shortest = 1200
+	if len(b) < shortest || b[0]&0xc0 != 0xc0 || binary.BigEndian.Uint32(b[1:])&0x0f0f0f0f != 0x0a0a0a0a {
+		return false
+	}
+	r := tlsReader{b: b[5:]}
+	dst, src := r.vector8(), r.vector8()
+	return !r.bad && len(dst) >= 8 && len(dst) <= 20 && len(src) <= 20
+}
+
 type quicParser struct {
 	*quic
 	Base
 	packets, initials int
+	seen              string // version of the last long header
 
 	// Of the connection whose client sent the first Initial that could be opened:
 	begun  bool
@@ -107,6 +120,7 @@ func (p *quicParser) Datagram(s *Session, dir Dir, b []byte) Status {
 		}
 		packet := b[:h.end]
 		b = b[h.end:]
+		p.seen = h.version.name
 		switch {
 		case h.kind != quicInitial:
 		case !h.version.protected:

@@ -7,7 +7,7 @@ import (
 	"wirelake/internal/spi"
 )
 
-// radius reads RADIUS (RFC 2865, 2866, 2868, 5176): packet types and the attributes that say who
+// radius reads RADIUS (RFC 2865, 2866, 2868, 3162, 5176, 6911): packet types and the attributes that say who
 // asked for access from where.
 type radius struct {
 	Base
@@ -32,7 +32,7 @@ func newRADIUS(r *spi.Registry) Protocol {
 	return Protocol{
 		Name: "radius",
 		Matchers: []Matcher{{On: UDP, MinLen: radiusHeader, Func: func(s *Session, _ Dir, b []byte) bool {
-			return radiusPorts(s) && radiusType(b[0]) != "" && binary.BigEndian.Uint16(b[2:]) >= radiusHeader
+			return radiusType(b[0]) != "" && (radiusPorts(s) && binary.BigEndian.Uint16(b[2:]) >= radiusHeader || !s.Reference && radiusWhole(b))
 		}}},
 		New: func(*Session) Parser { return p },
 	}
@@ -45,6 +45,18 @@ func radiusPorts(s *Session) bool {
 		}
 	}
 	return false
+}
+
+// radiusWhole accepts, on any port, a packet that is as long as it says and whose attributes fill it.
+func radiusWhole(b []byte) bool {
+	if int(binary.BigEndian.Uint16(b[2:])) != len(b) || len(b) == radiusHeader {
+		return false
+	}
+	a := b[radiusHeader:]
+	for len(a) >= 2 && a[0] != 0 && a[1] >= 2 && int(a[1]) <= len(a) {
+		a = a[a[1]:]
+	}
+	return len(a) == 0
 }
 
 func radiusType(n byte) string {
@@ -92,11 +104,24 @@ func (p *radius) attribute(s *Session, typ byte, v []byte) {
 		}
 	case 8:
 		addIPv4(s, p.framedIP, v)
+	case 95:
+		if a, ok := netip.AddrFromSlice(v); ok && len(v) == 16 && !s.Reference {
+			s.Doc.AddIP(p.nasIP, a)
+		}
+	case 168:
+		if a, ok := netip.AddrFromSlice(v); ok && len(v) == 16 && !s.Reference {
+			s.Doc.AddIP(p.framedIP, a)
+		}
 	case 31: // any text; a MAC address by custom
 		if mac, ok := radiusMAC(v); ok {
 			s.Doc.AddString(p.mac, colonHex(mac[:]))
 		}
-	case 66: // a text, behind a tag below 0x20
+	case 67: // the server's end, of which the reference does not tell
+		if s.Reference {
+			return
+		}
+		fallthrough
+	case 66: // the client's end, a text behind a tag below 0x20
 		if v[0] < 0x20 {
 			v = v[1:]
 		}

@@ -39,10 +39,20 @@ func newS7comm(r *spi.Registry) Protocol {
 			if s.OnPort(s7Port) {
 				return b[5]&0xf0 >= 0x80 // any TPDU, connection requests among them
 			}
+			if cotpConnection(b) && !s.Reference {
+				return true
+			}
 			return b[5] == cotpData && len(b) > tpktHeader+3 && (b[7] == s7Magic || b[7] == s7PlusMagic)
 		}}},
 		New: func(*Session) Parser { return p },
 	}
+}
+
+// cotpConnection accepts a connection request or confirmation with the parameters of X.224 section 13.3.4, which RDP's
+// lack.
+func cotpConnection(b []byte) bool {
+	const request, confirm, parameters = 0xe0, 0xd0, tpktHeader + 7
+	return (b[5] == request || b[5] == confirm) && len(b) > parameters && int(binary.BigEndian.Uint16(b[2:])) == len(b) && b[parameters] >= 0xc0 && b[parameters] <= 0xc2
 }
 
 const cotpData = 0xf0 // the TPDU that carries data

@@ -29,9 +29,12 @@ func newSNMP(r *spi.Registry) Protocol {
 		secLevel:    term("secLevel", "secLevel", "Security level", "version 3 security levels"),
 	}
 	return Protocol{
-		Name:     "snmp",
-		Matchers: []Matcher{{On: UDP, Bytes: "0", MinLen: 10, Func: snmpMessage}},
-		New:      func(*Session) Parser { return p },
+		Name: "snmp",
+		Matchers: []Matcher{
+			{On: UDP, Bytes: "0", MinLen: 10, Func: snmpMessage},
+			{On: TCP, Bytes: "0", MinLen: 10, Func: func(s *Session, d Dir, b []byte) bool { return !s.Reference && snmpMessage(s, d, b) }}, // RFC 3430
+		},
+		New: func(*Session) Parser { return p },
 	}
 }
 
@@ -82,6 +85,24 @@ func (p *snmp) Datagram(s *Session, _ Dir, b []byte) Status {
 	}
 	p.pdu(s, rest)
 	return More
+}
+
+// Parse implements Parser: over TCP messages follow one another (RFC 3430).
+func (p *snmp) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	const head, longest = 6, 64 << 10
+	n := 0
+	for len(b)-n >= head {
+		size, at := berLength(b[n:])
+		if b[n] != 0x30 || at == 0 || size > longest {
+			return n, Done
+		}
+		if len(b)-n < at+size {
+			break
+		}
+		p.Datagram(s, dir, b[n:n+at+size])
+		n += at + size
+	}
+	return n, More
 }
 
 // version3 reads the headers of a message of version 3, and its PDU when it is in clear.
