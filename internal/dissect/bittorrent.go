@@ -9,7 +9,7 @@ import (
 )
 
 // bittorrent reads BitTorrent: the handshake of peers (BEP 3) with their client's name (BEP 10), the distributed hash
-// table (BEP 5), trackers over UDP (BEP 15) and local discovery (BEP 14).
+// table (BEP 5), trackers over UDP (BEP 15), local discovery (BEP 14) and the start of the transport over UDP (BEP 29).
 type bittorrent struct {
 	Base
 	f      *bittorrentFields
@@ -23,6 +23,8 @@ type bittorrentFields struct {
 
 const (
 	bittorrentHandshake = 68
+	bittorrentProtocol  = "\x13BitTorrent protocol"
+	utpHeader           = 20
 	bittorrentMaxRead   = 4096 // of a message
 )
 
@@ -39,7 +41,7 @@ func newBitTorrent(r *spi.Registry) Protocol {
 	return Protocol{
 		Name: "bittorrent",
 		Matchers: []Matcher{
-			{On: TCP, Bytes: "\x13BitTorrent protocol"},
+			{On: TCP, Bytes: bittorrentProtocol},
 			{On: TCP, Bytes: "BSYNC\x00"}, // BitTorrent Sync
 			{On: UDP, Bytes: "BSYNC\x00"},
 			{On: UDP, Bytes: "d1:ad2:id20:"}, // BEP 5: dictionaries by the order of their keys
@@ -49,6 +51,7 @@ func newBitTorrent(r *spi.Registry) Protocol {
 			{On: UDP, Bytes: "d2:ip"}, // BEP 42
 			{On: UDP, Bytes: "\x00\x00\x04\x17\x27\x10\x19\x80", MinLen: 16},
 			{On: UDP, Bytes: "BT-SEARCH * HTTP/1.1"},
+			{On: UDP, Bytes: "\x41", MinLen: utpHeader, Func: utpSYN},
 		},
 		New: func(*Session) Parser { return &bittorrent{f: f} },
 	}
@@ -87,14 +90,43 @@ func (p *bittorrent) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	return n + m, st
 }
 
+// utpSYN accepts the packet that opens a connection of the transport over UDP (BEP 29): type and version, at most one
+// known extension, a window, nothing received and no data.
+func utpSYN(s *Session, _ Dir, b []byte) bool {
+	u32 := binary.BigEndian.Uint32
+	return !s.Reference && u32(b[4:]) != 0 && u32(b[8:]) == 0 && (b[1] == 0 && len(b) == utpHeader || b[1] <= 2 && len(b) == utpHeader+2+int(b[min(len(b)-1, utpHeader+1)])) &&
+		binary.BigEndian.Uint16(b[18:]) == 0
+}
+
+// utpData returns what a data packet of BEP 29 carries, nil for others.
+func utpData(b []byte) []byte {
+	const data, extensions = 0x01, 8
+	if len(b) < utpHeader || b[0] != data {
+		return nil
+	}
+	next, rest := b[1], b[utpHeader:]
+	for range extensions {
+		if next == 0 || len(rest) < 2 || len(rest) < 2+int(rest[1]) {
+			break
+		}
+		next, rest = rest[0], rest[2+int(rest[1]):]
+	}
+	return rest
+}
+
 // Gap implements Parser.
 func (p *bittorrent) Gap(_ *Session, dir Dir, missing int) Status { return p.frames.gap(dir, missing) }
 
 // Datagram implements Parser.
 func (p *bittorrent) Datagram(s *Session, dir Dir, b []byte) Status {
 	switch {
-	case len(b) > 0 && b[0] == 'd':
+	case len(b) > 2 && b[0] == 'd' && b[1] >= '0' && b[1] <= '9' && b[len(b)-1] == 'e': // the id of a tracker's connection may begin like this
 		p.node(s, b)
+	case bytes.HasPrefix(utpData(b), []byte(bittorrentProtocol)):
+		if m := utpData(b); len(m) >= bittorrentHandshake {
+			p.hash(s, p.f.infohash, m[28:48])
+			p.peer(s, m[48:68])
+		}
 	case bytes.HasPrefix(b, []byte("BT-SEARCH ")):
 		for line := range bytes.SplitSeq(b, []byte("\r\n")) {
 			if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte("Infohash")) {

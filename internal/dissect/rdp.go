@@ -75,6 +75,13 @@ func (p *rdp) Parse(s *Session, _ Dir, b []byte) (int, Status) {
 		body = rest[n:]
 	}
 	const request, response = 1, 2
+	if len(body) > 8 && body[0] >= ' ' { // a routing token, as the load balancer made it
+		line, n := nextLine(body)
+		if n > 0 && isPrintable(line) && !s.Reference {
+			addText(s, p.cookie, line)
+			body = body[n:]
+		}
+	}
 	if len(body) < 8 || body[0] != request && body[0] != response {
 		return size, DirDone
 	}

@@ -113,6 +113,12 @@ func TestRDP(t *testing.T) {
 	},
 		"\x03\x00\x00\x28\x23\xe0\x00\x00\x00\x00\x00Cookie: mstshash=me\r\n\x01\x00\x08\x00\x03\x00\x00\x00",
 		"\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x02\x00\x08\x00\x01\x00\x00\x00", tlsHelloBytes)
+	token := "tsv://MS Terminal Services Plugin.1.Farm\r\n\x01\x00\x08\x00\x01\x00\x00\x00"
+	textSession(t, 3389, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "rdp.cookie", "tsv://MS Terminal Services Plugin.1.Farm")
+		wantStrings(t, s, "rdp.requestedProtocols", "ssl")
+	}, "\x03\x00"+u16be(11+len(token))+string([]byte{byte(6 + len(token))})+"\xe0\x00\x00\x00\x00\x00"+token)
 }
 
 func TestLDAP(t *testing.T) {

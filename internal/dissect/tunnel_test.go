@@ -78,6 +78,10 @@ func TestOpenVPN(t *testing.T) {
 	crypt := datagrams(4444, "\x38"+client+u32be(1)+"time"+strings.Repeat("t", 32)+"12345", "")
 	wantStrings(t, crypt, "openvpn.controlAuth", "tls-crypt")
 	wantStrings(t, datagrams(4444, "\x38"+strings.Repeat("no", 40)), "protocol")
+	// tls-crypt-v2: packet ids of early negotiation, and the client's wrapped key behind.
+	crypt = datagrams(4444, "\x50"+client+"\x0f\x00\x00\x01time"+strings.Repeat("t", 32)+"12345"+strings.Repeat("k", 290)+u16be(292), "\x40"+server+"\x0f\x00\x00\x01time"+strings.Repeat("t", 32)+"12345678901234567")
+	wantStrings(t, crypt, "openvpn.controlAuth", "tls-crypt-v2")
+	wantStrings(t, crypt, "openvpn.type", "hard-reset-client-v3", "hard-reset-server")
 }
 
 func TestBitTorrent(t *testing.T) {
@@ -103,6 +107,19 @@ func TestBitTorrent(t *testing.T) {
 	wantStrings(t, s, "bittorrent.peerId", id)
 	s = datagrams(6771, "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: 6881\r\nInfohash: "+strings.Repeat("AB", 20)+"\r\n\r\n")
 	wantStrings(t, s, "bittorrent.infohash", strings.Repeat("ab", 20))
+	// A tracker's connection id may begin as the messages of the hash table do.
+	s = datagrams(6969, "\x00\x00\x04\x17\x27\x10\x19\x80"+u32be(0)+u32be(7), u32be(0)+u32be(7)+"d\x9b\x97connx"[:8],
+		"d\x9b\x97connx"[:8]+u32be(1)+u32be(8)+hash+id+strings.Repeat("\x00", 40)+u16be(51413))
+	wantStrings(t, s, "bittorrent.method", "connect", "announce")
+	// The transport over UDP: SYN, STATE, and DATA with the handshake behind an extension.
+	utp := func(kind, extension string, ack int, rest string) string {
+		return kind + extension + "\x00\x6a" + u32be(99) + u32be(ack) + u32be(1<<20) + u16be(1) + u16be(ack) + rest
+	}
+	s = datagrams(6881, utp("\x41", "\x00", 0, ""), utp("\x21", "\x00", 1, ""), utp("\x01", "\x01", 1, "\x00\x04abcd"+handshake))
+	wantStrings(t, s, "protocol", "bittorrent")
+	wantStrings(t, s, "bittorrent.infohash", strings.Repeat("61", 20))
+	wantStrings(t, s, "bittorrent.peerId", id)
+	wantStrings(t, datagrams(6881, utp("\x41", "\x00", 5, "")), "protocol")
 }
 
 func TestGTP(t *testing.T) {
