@@ -254,7 +254,7 @@ func (s *AFPacket) serve(ctx context.Context, p *port, lanes *lanes, watch *link
 		errs = append(errs, <-ended)
 	}
 	if log, ok := sinks[0].(Log); ok && !p.keep.Load() {
-		errs = append(errs, p.settled(log))
+		errs = append(errs, p.note(log, true))
 	}
 	return errors.Join(errs...)
 }

@@ -21,18 +21,28 @@ type portNote struct {
 	Index   int      `json:"index"`   // of the interface
 	Passing uint64   `json:"passing"` // packets that the interface received and sent
 	Given   uint64   `json:"given"`   // of them, those that came to the rings: put in, or dropped
-	Rings   []uint64 `json:"rings"`   // identities, by worker; none when all that was given is in the log
+	Rings   []uint64 `json:"rings"`   // identities, by worker
 	Stopped bool     `json:"stopped"` // no packet was given after that
+	Settled bool     `json:"settled"` // all that was given is in the log
 }
 
-// passing returns how many packets the interface has received and sent so far; 0 when it
-// cannot be told.
-func (p *port) passing() uint64 {
+// of says whether the note was taken of a port.
+func (n *portNote) of(p *port) bool {
+	for _, r := range p.rings {
+		if r.worker >= len(n.Rings) || n.Rings[r.worker] != r.state.id {
+			return false
+		}
+	}
+	return true
+}
+
+// look reads how many packets the interface has received and sent so far.
+func (p *port) look() {
 	n, err := interfacePackets(p.link.name, p.link.loopback)
 	if err != nil {
 		p.log.Debug("packets of the interface are not counted", "interface", p.link.name, "error", err) //nolint:sloglint // no request is behind it
 	}
-	return n
+	p.passing, p.counted = n, err == nil
 }
 
 // interfacePackets reads the kernel's own counters of an interface. What a loopback
@@ -68,29 +78,29 @@ func thisMachine() (string, error) {
 	return strings.TrimSpace(string(boot)) + " " + namespace, err
 }
 
-// note writes down how far the port is.
-func (p *port) note(log Log) error {
+// note writes down how far the port is; settled says that all that was given to it is in
+// the log.
+func (p *port) note(log Log, settled bool) error {
 	machine, err := thisMachine()
 	if err != nil {
 		return err
 	}
-	n := portNote{Machine: machine, Index: p.link.index, Passing: p.counter, Stopped: p.stopping.Load()}
-	if !n.Stopped { // what passes between the two counts more, not less
-		n.Passing = p.passing()
+	stopped := p.stopping.Load() || p.emptied
+	if !stopped { // what passes between this and the next counts as missed, rather than not at all
+		p.look()
+	}
+	if !p.counted {
+		return nil
+	}
+	n := portNote{Machine: machine, Index: p.link.index, Passing: p.passing, Stopped: stopped, Settled: settled}
+	if n.Given, err = p.given(); err != nil {
+		return err
 	}
 	for _, r := range p.rings {
-		t, err := r.statistics()
-		if err != nil {
-			return err
-		}
-		n.Given += t.accepted + t.drops
 		for len(n.Rings) <= r.worker {
 			n.Rings = append(n.Rings, 0)
 		}
 		n.Rings[r.worker] = r.state.id
-	}
-	if n.Passing == 0 {
-		return nil
 	}
 	b, err := json.Marshal(n)
 	if err != nil {
@@ -99,17 +109,16 @@ func (p *port) note(log Log) error {
 	return log.Note(b)
 }
 
-// settled says that all that was given to a stopped port is in the log.
-func (p *port) settled(log Log) error {
-	machine, err := thisMachine()
-	if err != nil || p.counter == 0 {
-		return err
+// given is how many packets came to the rings of the port.
+func (p *port) given() (n uint64, err error) {
+	for _, r := range p.rings {
+		t, err := r.statistics()
+		if err != nil {
+			return 0, err
+		}
+		n += t.accepted + t.drops
 	}
-	b, err := json.Marshal(portNote{Machine: machine, Index: p.link.index, Passing: p.counter, Stopped: true})
-	if err != nil {
-		return err
-	}
-	return log.Note(b)
+	return n, nil
 }
 
 // noted returns the note of the process, or the port, before, when it is of this
@@ -130,34 +139,53 @@ func (p *port) noted(log Log) (*portNote, error) {
 	return &n, nil
 }
 
-// account counts what passed the interface since the last note and is in no log, as
-// packets that the first ring dropped, and begins to take notes of the port.
+// account counts what passed the interface since the last note and is in no log nor on
+// its way there, as packets that the first ring dropped, and begins to take notes of the port.
 func (s *AFPacket) account(ctx context.Context, p *port, lanes *lanes) error {
 	log, ok := lanes.sinks[0].(Log)
 	if !ok {
 		return nil
 	}
 	n, err := p.noted(log)
+	if err != nil || n == nil {
+		return errors.Join(err, p.note(log, false))
+	}
+	if n.Stopped && n.of(p) && p.outdated { // by a process that was killed while it emptied the rings
+		p.passing, p.counted, p.emptied = n.Passing, true, true
+		return p.note(log, n.Settled)
+	}
+	missed, err := s.missed(p, n, lanes)
 	if err != nil {
 		return err
 	}
-	switch {
-	case n == nil:
-	case p.outdated:
-		if n.Stopped { // by a process that was killed while it emptied the rings
-			p.counter = n.Passing
-		}
-	case !p.rings[0].adopted:
-		known, err := lanes.known(s.name, n.Rings)
-		if err != nil {
-			return err
-		}
-		if missed := int64(p.counter-n.Passing) + int64(n.Given) - int64(known); missed > 0 { //nolint:gosec // far below 2^63
-			p.rings[0].lose(uint64(missed))
-			s.log.WarnContext(ctx, "packets passed the interface while it was not captured from: they count as lost in the kernel", "packets", missed, "at_most", s.filter != "")
-		}
+	if missed > 0 {
+		p.rings[0].lose(uint64(missed))
+		s.log.WarnContext(ctx, "packets passed the interface while it was not captured from: they count as lost in the kernel", "packets", missed, "at_most", s.filter != "")
 	}
-	return p.note(log)
+	return p.note(log, false)
+}
+
+// missed is how many packets passed since a note was taken, less those that are known.
+func (s *AFPacket) missed(p *port, n *portNote, lanes *lanes) (int64, error) {
+	if n.of(p) && !n.Stopped {
+		return 0, nil // the kernel has counted what the rings did not take
+	}
+	given, err := p.given()
+	if err != nil {
+		return 0, err
+	}
+	if p.look(); !p.counted {
+		return 0, nil
+	}
+	missed := int64(p.passing - n.Passing) //nolint:gosec // far below 2^63
+	switch {
+	case n.of(p): // nothing was given to these rings while the filter took nothing
+		return missed, nil
+	case n.Settled:
+		return missed - int64(given), nil //nolint:gosec // far below 2^63
+	}
+	known, err := lanes.known(s.name, n.Rings)
+	return missed + int64(n.Given) - int64(known) - int64(given), err //nolint:gosec // far below 2^63
 }
 
 // known returns how many packets of rings are in the log, or counted there as lost.
@@ -205,7 +233,7 @@ func (s *AFPacket) noteLater(ctx context.Context, p *port, lanes *lanes) {
 	if !ok {
 		return
 	}
-	err := p.note(log)
+	err := p.note(log, false)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && s.noting == nil {
 		s.log.WarnContext(ctx, "what passes the interface is not noted: should the process be killed, it is not known how much was missed", "error", err)
 	}

@@ -23,9 +23,11 @@ type port struct {
 	keep     atomic.Bool // the rings stay as they are for the next process
 	log      *slog.Logger
 
+	emptied  bool   // a process before has let no packet in any more
 	outdated bool   // the rings are not as they should be: only to be emptied
 	workers  int    // that the rings were made for
-	counter  uint64 // of the interface when the first packet could come in, or the last
+	passing  uint64 // packets of the interface when it was looked at last
+	counted  bool   // they can be counted
 }
 
 // openPort begins to capture from an interface that is up. Packets that come from now
@@ -89,7 +91,6 @@ func openPort(c AFPacketConfig, l link, filter string, k *Keeper, log *slog.Logg
 	if err := p.setFilter(p.filter); err != nil {
 		return nil, err
 	}
-	p.counter = p.passing()
 	return p, nil
 }
 
@@ -152,12 +153,14 @@ func (p *port) setFilter(code []unix.SockFilter) error {
 func (p *port) stop() error {
 	var errs []error
 	if !p.keep.Load() {
+		if !p.emptied {
+			p.look()
+		}
 		for _, r := range p.rings {
 			if err := setProgram(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, nothing()); err != nil {
 				errs = append(errs, fmt.Errorf("filter of a socket: %w", err))
 			}
 		}
-		p.counter = p.passing()
 	}
 	p.stopping.Store(true)
 	var one [8]byte
