@@ -103,3 +103,30 @@ func TestSCTPSession(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSCTP holds that chunks of any kind cost bounded memory, and that nothing waits behind the end.
+func FuzzSCTP(f *testing.F) {
+	f.Add([]byte{1, sctpWhole, 3, sctpBegins, 4, sctpEnds, 2, sctpWhole})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var st sctpStream
+		delivered := 0
+		deliver := func(_ uint32, b []byte) { delivered += len(b) }
+		sent := 0
+		for ; len(b) >= 2; b = b[2:] {
+			c := sctpChunk{tsn: uint32(int8(b[0])), key: uint32(b[1] >> 4), flags: b[1] & 7, data: make([]byte, 512)}
+			if b[1]&8 != 0 {
+				st.advance(c.tsn, deliver)
+				continue
+			}
+			sent += len(c.data)
+			st.add(c, deliver)
+			if st.held > sctpMaxHeld || len(st.queue) > sctpMaxQueued {
+				t.Fatalf("%d chunks with %d bytes wait", len(st.queue), st.held)
+			}
+		}
+		st.flush(deliver)
+		if st.held != 0 || len(st.queue) != 0 || delivered > sent {
+			t.Fatalf("behind the end %d bytes wait; %d bytes of %d were delivered", st.held, delivered, sent)
+		}
+	})
+}
