@@ -99,6 +99,10 @@ func marks() []Protocol {
 		{"openflow", Matcher{On: TCP, Offset: 1, Bytes: "\x00\x00\x08", MinLen: 8, Func: func(s *Session, _ Dir, b []byte) bool {
 			return b[0] >= 1 && b[0] <= 6 && (s.OnPort(6653) || s.OnPort(6633))
 		}}}, // OpenFlow, hello
+		{"openflow", Matcher{On: TCP, Port: 6653, MinLen: 8, Func: openflow}},
+		{"openflow", Matcher{On: TCP, Port: 6633, MinLen: 8, Func: openflow}},
+		{"ssdp", Matcher{On: UDP, Port: 1900, Bytes: "HTTP/1.1 200 OK\r\n", Func: beyondReference}}, // an answer
+		{"dropbox-lan-sync", Matcher{On: UDP, Port: 17500, Bytes: "{\"version\": [", Func: beyondReference}},
 		{"spice", Matcher{On: TCP, Bytes: "REDQ"}},                                           // SPICE
 		{"ica", Matcher{On: TCP, Bytes: "\x7f\x7fICA\x00"}},                                  // Citrix ICA
 		{"svn", Matcher{On: TCP, Bytes: "( success ( 2 2 "}},                                 // Subversion
@@ -106,10 +110,10 @@ func marks() []Protocol {
 		{"rtmp", Matcher{On: TCP, Port: 1935, Bytes: "\x03", MinLen: 9}},                     // Adobe RTMP 1.0
 		{"ymsg", Matcher{On: TCP, Bytes: "YMSG", MinLen: 20}},
 		{"msnms", Matcher{On: TCP, Bytes: "VER 1 MSNP"}},
-		{"hsrp", Matcher{On: UDP, Port: 1985, Bytes: "\x00\x03\x00\x01", MinLen: 16}}, // its advertisements are shorter
+		{"hsrp", Matcher{On: UDP, Port: 1985, Bytes: "\x00\x03\x00\x01", MinLen: 16}},                                                                                // its advertisements are shorter
 		{"bfd", Matcher{On: UDP, Port: 6784, MinLen: 24, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>5 <= 1 && int(b[3]) <= len(b) && b[3] >= 24 }}}, // RFC 7130
-		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34\x00\x01\x0a"}}, // CPing
-		{"git", Matcher{On: TCP, Bytes: "000eversion 2\n"}},      // Git, protocol version 2
+		{"ajp", Matcher{On: TCP, Bytes: "\x12\x34\x00\x01\x0a"}},                                                                                                     // CPing
+		{"git", Matcher{On: TCP, Bytes: "000eversion 2\n"}},                                                                                                          // Git, protocol version 2
 		{"rtsp", Matcher{On: TCP, Func: prefixes("ANNOUNCE rtsp://", "GET_PARAMETER rtsp://", "PAUSE rtsp://", "RECORD rtsp://", "REDIRECT rtsp://", "SET_PARAMETER rtsp://", "TEARDOWN rtsp://")}},
 		{"flap", Matcher{On: TCP, Bytes: "*\x01", MinLen: 10, Func: at(4, "\x00\x04\x00\x00\x00\x01")}}, // OSCAR, FLAP sign-on
 	}
@@ -258,6 +262,17 @@ func diameterHeader(_ *Session, _ Dir, b []byte) bool {
 		at += n
 	}
 	return at > diameterHeaderLen || size == diameterHeaderLen
+}
+
+// beyondReference accepts what the reference does not know.
+func beyondReference(s *Session, _ Dir, _ []byte) bool { return !s.Reference }
+
+// openflow accepts a message of OpenFlow 1.0 to 1.5 (section 7.1, the header): hellos since 1.3 tell more than the header,
+// and connections are captured from the middle on. The reference knows hellos without a body.
+func openflow(s *Session, _ Dir, b []byte) bool {
+	const types, headerLen = 36, 8
+	size := int(binary.BigEndian.Uint16(b[2:]))
+	return !s.Reference && b[0] >= 1 && b[0] <= 6 && b[1] < types && size >= headerLen && (size >= len(b) || b[size] == b[0])
 }
 
 func netflow5(_ *Session, _ Dir, b []byte) bool {

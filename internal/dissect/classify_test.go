@@ -122,6 +122,13 @@ func TestMarks(t *testing.T) {
 		{"stun", UDP, 3479, zeros("\x00\x01\x00\x00", 20)},
 		{"dtls", UDP, 4433, zeros("\x16\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x3a\x01\x00\x00\x2e", 71)},
 		{"smb", TCP, 445, zeros("\x00\x00\x00\x4a\xfcSMB\x50\x10\x00\x00\x01\x00\x00\x00", 78)},
+		{"openflow", TCP, 6633, zeros("\x04\x00\x00\x10\x00\x00\x00\x01\x00\x01\x00\x08", 16)},
+		{"openflow", TCP, 6653, zeros("\x01\x04\x00\x18\x00\x00\x00\x18", 24)},
+		{"ssdp", UDP, 1900, "HTTP/1.1 200 OK\r\nST: upnp:rootdevice\r\n\r\n"},
+		{"dropbox-lan-sync", UDP, 17500, "{\"version\": [2, 0], \"port\": 17500}"},
+		{"tls", TCP, 9443, zeros("\x17\x03\x03\x00\x20", 37)},
+		{"tls", TCP, 993, zeros("\x17\x03\x03\x05\xa0", 80)},
+		{"tls", TCP, 9443, zeros("\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x28", 51)},
 		{"flap", TCP, 5190, "*\x01\x00\x01\x00\x04\x00\x00\x00\x01"},
 	} {
 		doc := set.Registry().NewDocument()

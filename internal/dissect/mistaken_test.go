@@ -26,6 +26,8 @@ func TestMistaken(t *testing.T) {
 		{"RTSP with a method of HTTP's", TCP, 8554, "OPTIONS rtsp://192.0.2.1:8554/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", []string{"rtsp"}},
 		{"SIP with a method of HTTP's", TCP, 5060, "OPTIONS sip:bob@example.org SIP/2.0\r\n\r\n", []string{"sip"}},
 		{"a request through a proxy", TCP, 3128, "GET http://example.org/ HTTP/1.1\r\n\r\n", []string{"http"}},
+		{"a record of TLS that does not end, elsewhere", TCP, 9443, "\x17\x03\x03\x05\xa0ciphertext", nil},
+		{"records of TLS and something else", TCP, 443, "\x17\x03\x03\x00\x04text\x00\x00\x00\x00\x00\x00", nil},
 		{"a frame of AMQP", TCP, 5672, "\x01\x00\x01\x00\x00\x00\x10\x00\x3c\x00\x28\x00\x00\x04logs\x05infox\x00\xce", nil},
 		{"a batch of TDS", TCP, 41433, "\x01\x01\x00\x2c\x00\x00\x01\x00C\x00O\x00M\x00M\x00I\x00T\x00 \x00T\x00R\x00A\x00N\x00", nil},
 		{"Diameter", TCP, 3868, diameter(32, "\x00\x00\x01\x08\x40\x00\x00\x0ca.bc"), []string{"diameter"}},

@@ -44,6 +44,8 @@ func quicVersionOf(n uint32) (quicVersion, bool) {
 		v.name = "draft-" + strconv.Itoa(int(draft))
 		v.nibbles = draft < 22
 		v.salt = quicDraftSalt(draft)
+	case n == 0xfaceb00e: // mvfst's for experiments
+		v.name, v.salt = "mvfst-exp", quicDraftSalt(27)
 	case n == 0xfaceb001, n == 0xfaceb002: // mvfst, of drafts 22 and 27
 		v.name, v.salt = "mvfst-"+strconv.Itoa(int(n&0xff)), quicDraftSalt(17+5*(n&0xff))
 	case n == 0x54303530: // T050

@@ -76,12 +76,54 @@ func newTLS(r *spi.Registry) Protocol {
 	t := newTLSFields(r)
 	return Protocol{
 		Name: "tls",
-		Matchers: []Matcher{{On: TCP, Bytes: "\x16\x03", MinLen: 6, Func: func(_ *Session, _ Dir, b []byte) bool {
-			size := int(binary.BigEndian.Uint16(b[3:]))
-			return b[2] <= 4 && size >= tlsHandshakeHeader && size <= maxTLSRecord && (b[5] == tlsClientHello || b[5] == tlsServerHello)
-		}}},
+		Matchers: []Matcher{
+			{On: TCP, Bytes: "\x16\x03", MinLen: 6, Func: tlsHello},
+			{On: TCP, Bytes: "\x17\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
+			{On: TCP, Bytes: "\x14\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
+			{On: TCP, Bytes: "\x15\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
+		},
 		New: func(*Session) Parser { return &tlsParser{tls: t} },
 	}
+}
+
+// tlsHello accepts a record that begins with a hello. A hello may be spread over records (RFC 8446 section 5.1), as those
+// do who hide names from filters: the reference wants its header whole.
+func tlsHello(s *Session, _ Dir, b []byte) bool {
+	least := 1
+	if s.Reference {
+		least = tlsHandshakeHeader
+	}
+	size := int(binary.BigEndian.Uint16(b[3:]))
+	return b[2] <= 4 && size >= least && size <= maxTLSRecord && (b[5] == tlsClientHello || b[5] == tlsServerHello)
+}
+
+// tlsWithin accepts what a connection whose beginning was not captured goes on with: records that follow one another to the
+// end of the payload, or past it on a port of TLS. The reference wants to see the beginning.
+func tlsWithin(s *Session, _ Dir, b []byte) bool {
+	if s.Reference {
+		return false
+	}
+	for len(b) >= tlsRecordHeader {
+		kind, size := b[0], int(binary.BigEndian.Uint16(b[3:]))
+		if kind < tlsChangeCipher || kind > tlsData || b[1] != 3 || b[2] == 0 || b[2] > 3 || size == 0 || size > maxTLSRecord {
+			return false
+		}
+		if tlsRecordHeader+size > len(b) {
+			return onTLSPort(s)
+		}
+		b = b[tlsRecordHeader+size:]
+	}
+	return len(b) == 0
+}
+
+// onTLSPort reports whether an end is a port that IANA registers for TLS, or that clients of push services use.
+func onTLSPort(s *Session) bool {
+	for _, p := range [...]uint16{443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5223, 5228, 8443} {
+		if s.OnPort(p) {
+			return true
+		}
+	}
+	return false
 }
 
 type tlsParser struct {

@@ -111,6 +111,20 @@ func TestTLSHandshake(t *testing.T) {
 }
 
 // The lists, and the hashes wanted, are the example of JA4's technical details.
+// TestTLSSplitHello spreads a client's hello over records of one byte, as those do who hide names from filters.
+func TestTLSSplitHello(t *testing.T) {
+	flights := handshake(t, ctls.VersionTLS13)
+	hello := flights[0].b
+	var split []byte
+	for _, c := range hello[tlsRecordHeader:] {
+		split = append(split, tlsHandshake, 3, 1, 0, 1, c)
+	}
+	got := streamDocument(allProtocols(), []flight{{Client, split}})
+	if !strings.Contains(got, `"www.example.org"`) || !strings.Contains(got, `"ja4"`) {
+		t.Errorf("a hello over many records: %s", got)
+	}
+}
+
 // TestTLSWarning has a server that does not know the name warn of it, and go on.
 func TestTLSWarning(t *testing.T) {
 	flights := handshake(t, ctls.VersionTLS12)
