@@ -18,10 +18,10 @@ func networkMarks() []Protocol {
 		row("rsvp", Matcher{On: IP, Number: 46}),
 		row("eigrp", Matcher{On: IP, Number: 88}),
 		row("pim", Matcher{On: IP, Number: 103}),
-		row("dccp", Matcher{On: IP, Number: 33}),                       // RFC 4340
-		row("ah", Matcher{On: IP, Number: 51}),                         // RFC 4302
-		row("etherip", Matcher{On: IP, Number: 97, Bytes: "\x30\x00"}), // RFC 3378
-		row("ipcomp", Matcher{On: IP, Number: 108}),                    // RFC 3173
+		row("dccp", Matcher{On: IP, Number: 33}), // RFC 4340
+		row("ah", Matcher{On: IP, Number: 51, Func: func(s *Session, _ Dir, _ []byte) bool { return !s.Reference }}), // RFC 4302; the reference counts it as ESP
+		row("etherip", Matcher{On: IP, Number: 97, Bytes: "\x30\x00"}),                                               // RFC 3378
+		row("ipcomp", Matcher{On: IP, Number: 108}),                                                                  // RFC 3173
 		row("carp", Matcher{On: IP, Number: 112, Func: carpHeader}),
 		row("vrrp", Matcher{On: IP, Number: 112, Func: func(s *Session, d Dir, b []byte) bool { return !carpHeader(s, d, b) }}), // RFC 9568
 		row("l2tp", Matcher{On: IP, Number: 115}),

@@ -25,6 +25,7 @@ func TestReference(t *testing.T) {
 		{"RPC over HTTP", TCP, 80, "RPC_IN_DATA /rpc/rpcproxy.dll?x:6001 HTTP/1.1\r\nHost: mail\r\n\r\n", "", "http.method", []string{"RPC_IN_DATA"}, nil},
 		{"parameters of SIP addresses", UDP, 5060, "OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:c@d>;tag=1\r\n\r\n", "", "sip.from", []string{"<sip:c@d>"}, []string{"<sip:c@d>;tag=1"}},
 		{"accounts of SMB 1", TCP, 445, smb1Message(0x73, 0, false, strings.Repeat("\x00", 26), "me\x00WG\x00Unix\x00Samba\x00"), "", "user", []string{"me"}, nil},
+		{"authentication headers", IP, 0, "\x32\x04\x00\x00", "", "protocol", []string{"ah"}, nil},
 		{"bodies that are no text", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na\x00b", "", "http.requestBody", []string{"a\x00b"}, nil},
 		{"text of any language", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n\xc3\xa9t\xc3\xa9", "", "http.requestBody", []string{"été"}, []string{"été"}},
 		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
@@ -33,9 +34,13 @@ func TestReference(t *testing.T) {
 			s := newTestSession(New(), c.on, 40000, c.port)
 			s.Reference = reference
 			for dir, text := range [2]string{c.client, c.server} {
-				if c.on == UDP && text != "" {
+				switch {
+				case text == "":
+				case c.on == IP:
+					s.Datagram(Dir(dir), 51, []byte(text))
+				case c.on == UDP:
 					s.Datagram(Dir(dir), 0, []byte(text))
-				} else {
+				default:
 					s.Stream(Dir(dir), []byte(text))
 				}
 			}
