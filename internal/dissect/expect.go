@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"wirelake/internal/packet"
@@ -11,8 +12,8 @@ import (
 // belongs to one lane, whose sensor keeps all sessions of two addresses together. The zero Expected is ready; it is
 // not safe for concurrent use.
 type Expected struct {
-	ends  map[netip.AddrPort]*expectation
-	queue []*expectation // oldest first
+	ends  map[netip.AddrPort][]*expectation // of an end oldest first: ports are used again
+	queue []*expectation                    // oldest first
 }
 
 // expectation is a session to come, known by one of its ends.
@@ -21,7 +22,7 @@ type expectation struct {
 	transport Transport
 	protocol  string // whose parser it gets
 	only      bool   // no other's
-	expires   int64  // ns since 1970
+	announced int64  // ns since 1970
 	note      any    // for the parser
 }
 
@@ -39,7 +40,7 @@ func (s *Session) Expect(end netip.AddrPort, on Transport, protocol string, only
 	}
 	s.Expected.add(&expectation{
 		end: netip.AddrPortFrom(end.Addr().Unmap().WithZone(""), end.Port()), transport: on, protocol: protocol, only: only,
-		expires: s.Now + expectedFor.Nanoseconds(), note: note,
+		announced: s.Now, note: note,
 	})
 }
 
@@ -51,19 +52,47 @@ func (s *Session) Announced() any {
 	return s.expectation.note
 }
 
+// Untold reports whether what another session tells of this one is still to come.
+func (s *Session) Untold() bool {
+	note, ok := s.Announced().(interface{ untold() bool })
+	return ok && note.untold()
+}
+
 func (x *Expected) add(e *expectation) {
 	if x.ends == nil {
-		x.ends = make(map[netip.AddrPort]*expectation)
+		x.ends = make(map[netip.AddrPort][]*expectation)
 	}
 	if len(x.queue) >= maxExpected {
-		if oldest := x.queue[0]; x.ends[oldest.end] == oldest {
-			delete(x.ends, oldest.end)
-		}
+		x.remove(x.queue[0])
 		x.queue[0] = nil
 		x.queue = x.queue[1:]
 	}
-	x.ends[e.end] = e
+	x.ends[e.end] = append(x.ends[e.end], e)
 	x.queue = append(x.queue, e)
+}
+
+// remove forgets an expectation that came true or is too old. It may be forgotten already.
+func (x *Expected) remove(e *expectation) {
+	list := slices.DeleteFunc(x.ends[e.end], func(o *expectation) bool { return o == e })
+	if len(list) == 0 {
+		delete(x.ends, e.end)
+	} else {
+		x.ends[e.end] = list
+	}
+}
+
+// find returns what was told of a session with the end whose first packet came at the time: what was told last before
+// it. A lane's flows may come one after the other: announcements of later sessions may be known too.
+func (x *Expected) find(end netip.AddrPort, on Transport, first int64) (found *expectation) {
+	for _, e := range x.ends[end] {
+		if e.transport != on || first > e.announced+expectedFor.Nanoseconds() || first < e.announced-expectedBefore.Nanoseconds() {
+			continue
+		}
+		if found == nil || e.announced <= first {
+			found = e
+		}
+	}
+	return found
 }
 
 // expected takes what another session told of this one, when it has its first payload.
@@ -72,15 +101,14 @@ func (s *Session) expected() {
 		return
 	}
 	for _, end := range [2]netip.AddrPort{netip.AddrPortFrom(s.Dst.Unmap(), s.DstPort), netip.AddrPortFrom(s.Src.Unmap(), s.SrcPort)} {
-		// A lane's flows may come one after the other: the announcement may be known before its time.
-		e := s.Expected.ends[end]
-		if e == nil || e.transport != s.Transport || s.First > e.expires || s.First < e.expires-expectedFor.Nanoseconds()-expectedBefore.Nanoseconds() {
+		e := s.Expected.find(end, s.Transport, s.First)
+		if e == nil {
 			continue
 		}
 		s.expectation = e
 		s.attach(s.set.byName[e.protocol])
 		if e.only { // a connection of its own
-			delete(s.Expected.ends, end)
+			s.Expected.remove(e)
 		}
 		return
 	}

@@ -35,7 +35,10 @@ type ftpTransfer struct {
 	name    string
 	part    bool // not from the file's beginning
 	failed  bool
+	over    bool // the reply that ends it has come
 }
+
+func (t *ftpTransfer) untold() bool { return !t.over }
 
 const ftpMaxLine = 4096
 
@@ -125,7 +128,7 @@ func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 			p.expect(s, netip.AddrPortFrom(s.Addr(dir), end.Port()), s.Addr(dir))
 		}
 	case p.running != nil && code >= 200:
-		p.running.failed = code >= 400
+		p.running.failed, p.running.over = code >= 400, true
 		p.running = nil
 	}
 	if code >= 200 && code != 350 {

@@ -310,9 +310,13 @@ func (b *Builder) Advance(nanos int64) {
 
 // FlowAdvance is Advance for the flow of the packet that came last alone: none of its packets that is still to come is
 // earlier than nanos less [Config].Disorder. A caller that has the packets of many flows one flow after the other need
-// not keep the sessions of all of them open.
+// not keep the sessions of all of them open. One that another session is still to tell of stays until Advance.
 func (b *Builder) FlowAdvance(nanos int64) {
-	if f := b.latest; f != nil && !b.cfg.Reference && b.over(f, max(b.lane, nanos)-b.cfg.Disorder.Nanoseconds()) {
+	f := b.latest
+	if f == nil || f.conn != nil && f.conn.s.Untold() {
+		return
+	}
+	if !b.cfg.Reference && b.over(f, max(b.lane, nanos)-b.cfg.Disorder.Nanoseconds()) {
 		b.close(f)
 	}
 }
