@@ -3,6 +3,7 @@ package compactor
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,8 @@ type openFlow struct {
 	Chunk      string `json:"chunk"`
 	Offset     uint64 `json:"offset"`
 	Segments   int    `json:"segments,omitempty"`
+
+	Told json.RawMessage `json:"told,omitempty"` // what another session told of it
 }
 
 // chunkRef is what is kept of a chunk while sessions have packets in it.
@@ -221,10 +224,12 @@ func (l *lane) begin(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%q: open flow %d: %w", checkpointKey(l.sensor, l.name), i, err)
 		}
-		flows[i] = session.OpenFlow{Key: k, FirstNanos: o.FirstNanos, First: session.Position{Chunk: uint32(name.Sequence), Offset: o.Offset}, Segments: o.Segments} //nolint:gosec // see take
+		flows[i] = session.OpenFlow{Key: k, FirstNanos: o.FirstNanos, First: session.Position{Chunk: uint32(name.Sequence), Offset: o.Offset}, Segments: o.Segments, Told: string(o.Told)} //nolint:gosec // see take
 		wanted[k] = true
 	}
-	l.builder.Restore(flows)
+	if err := l.builder.Restore(flows); err != nil {
+		return fmt.Errorf("%q: %w", checkpointKey(l.sensor, l.name), err)
+	}
 	packets := 0
 	last := l.cp.Chunk
 	for _, key := range l.cp.chunksSince(ctx, l.c.store, l.cp.Open[0].Chunk, last, &l.err) {
@@ -367,7 +372,7 @@ func (l *lane) openFlows() ([]openFlow, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[i] = openFlow{Key: k, FirstNanos: f.FirstNanos, Chunk: l.chunks[f.First.Chunk].key, Offset: f.First.Offset, Segments: f.Segments}
+		out[i] = openFlow{Key: k, FirstNanos: f.FirstNanos, Chunk: l.chunks[f.First.Chunk].key, Offset: f.First.Offset, Segments: f.Segments, Told: json.RawMessage(f.Told)}
 	}
 	return out, nil
 }

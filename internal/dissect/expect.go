@@ -1,6 +1,8 @@
 package dissect
 
 import (
+	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -50,6 +52,40 @@ func (s *Session) Announced() any {
 		return nil
 	}
 	return s.expectation.note
+}
+
+// told is what is kept of an expectation that came true, across a restart.
+type told struct {
+	End netip.AddrPort `json:"end"`
+	FTP *ftpTransfer   `json:"ftp"`
+}
+
+// Told returns what another session told of this one, for [Expected.Restore]: nil for nothing, and of protocols whose parsers
+// hardly need it.
+func (s *Session) Told() []byte {
+	t, ok := s.Announced().(*ftpTransfer)
+	if !ok {
+		return nil
+	}
+	b, err := json.Marshal(told{End: s.expectation.end, FTP: t})
+	if err != nil {
+		return nil // of no text and number that can be in it
+	}
+	return b
+}
+
+// Restore tells again what was told of a session whose first packet came at the time: the session that told it may have ended. If
+// it has not, and tells it again, that counts.
+func (x *Expected) Restore(first int64, b []byte) error {
+	var t told
+	if err := json.Unmarshal(b, &t); err != nil {
+		return err
+	}
+	if t.FTP == nil {
+		return errors.New("nothing known is told of the session")
+	}
+	x.add(&expectation{end: t.End, transport: TCP, protocol: "ftp-data", only: true, announced: first - expectedFor.Nanoseconds(), note: t.FTP})
+	return nil
 }
 
 // Untold reports whether what another session tells of this one is still to come.

@@ -30,15 +30,15 @@ type ftpFields struct {
 
 // ftpTransfer is what the control connection tells of a data connection.
 type ftpTransfer struct {
-	control string // Community ID
-	command string
-	name    string
-	part    bool // not from the file's beginning
-	failed  bool
-	over    bool // the reply that ends it has come
+	Control string `json:"control"` // Community ID
+	Command string `json:"command,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Part    bool   `json:"part,omitempty"` // not from the file's beginning
+	Failed  bool   `json:"failed,omitempty"`
+	Over    bool   `json:"over,omitempty"` // the reply that ends it has come
 }
 
-func (t *ftpTransfer) untold() bool { return !t.over }
+func (t *ftpTransfer) untold() bool { return !t.Over }
 
 const ftpMaxLine = 4096
 
@@ -128,7 +128,7 @@ func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 			p.expect(s, netip.AddrPortFrom(s.Addr(dir), end.Port()), s.Addr(dir))
 		}
 	case p.running != nil && code >= 200:
-		p.running.failed, p.running.over = code >= 400, true
+		p.running.Failed, p.running.Over = code >= 400, true
 		p.running = nil
 	}
 	if code >= 200 && code != 350 {
@@ -183,7 +183,7 @@ func (p *ftp) filename(s *Session, name []byte) {
 // expect tells the lane of a data connection to the end. Behind address translation the address told is not the one
 // used: the connection may go to the sender as well.
 func (p *ftp) expect(s *Session, end netip.AddrPort, sender netip.Addr) {
-	p.prepared = &ftpTransfer{control: p.id}
+	p.prepared = &ftpTransfer{Control: p.id}
 	s.Expect(end, TCP, "ftp-data", true, p.prepared)
 	if end.Addr() != sender.Unmap() {
 		s.Expect(netip.AddrPortFrom(sender, end.Port()), TCP, "ftp-data", true, p.prepared)
@@ -198,8 +198,8 @@ func (p *ftp) transfer(command string, name []byte) {
 	if t == nil {
 		return // without an address agreed on, as where the capture begins later
 	}
-	t.command, t.part = command, part
-	t.name = string(name[:min(len(name), maxFileName)])
+	t.Command, t.Part = command, part
+	t.Name = string(name[:min(len(name), maxFileName)])
 }
 
 // ftpHostPort reads "h1,h2,h3,h4,p1,p2" (RFC 959 section 4.1.2), which may stand within a text.

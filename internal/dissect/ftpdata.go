@@ -36,9 +36,9 @@ func (p *ftpData) Gap(*Session, Dir, int) Status {
 // End implements Parser. What the control connection said of the transfer is known by now.
 func (p *ftpData) End(s *Session, final bool) {
 	t := p.transfer
-	s.Doc.AddString(p.f.control, t.control)
+	s.Doc.AddString(p.f.control, t.Control)
 	direction := ""
-	switch t.command {
+	switch t.Command {
 	case "RETR":
 		direction = "download"
 	case "STOR", "STOU", "APPE":
@@ -49,10 +49,10 @@ func (p *ftpData) End(s *Session, final bool) {
 	if direction != "" {
 		s.Doc.AddString(p.f.direction, direction)
 	}
-	if t.name != "" {
-		s.Doc.AddString(p.f.filename, t.name)
+	if t.Name != "" {
+		s.Doc.AddString(p.f.filename, t.Name)
 	}
 	if final && direction != "list" {
-		p.f.files.add(s, "ftp", t.name, p.hash, !t.part && !t.failed)
+		p.f.files.add(s, "ftp", t.Name, p.hash, !t.Part && !t.Failed)
 	}
 }

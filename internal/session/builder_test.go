@@ -179,7 +179,9 @@ func TestRestart(t *testing.T) {
 		lane := chunkEnd(chunks[stop-1])
 
 		second, rest := collect(t, DefaultConfig())
-		second.Restore(open)
+		if err := second.Restore(open); err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range chunks[:stop] {
 			for _, p := range c {
 				second.Packet(p.p, p.pos)
@@ -213,7 +215,9 @@ func TestRestartMissing(t *testing.T) {
 	chunks := chunked(packets, 100)
 	feed(b, chunks)
 	again, _ := collect(t, DefaultConfig())
-	again.Restore(b.OpenFlows())
+	if err := again.Restore(b.OpenFlows()); err != nil {
+		t.Fatal(err)
+	}
 	if err := again.Resume(sec); err == nil {
 		t.Error("got no error, want one that names the flow")
 	}

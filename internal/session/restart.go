@@ -10,7 +10,7 @@ import (
 // OpenFlow says what a checkpoint must keep of an open session, so that a new
 // process can go on with it.
 //
-// The rule: a session's state follows from its own packets alone. So the new
+// The rule: a session's state follows from its own packets alone, and what another told of it. So the new
 // process makes a Builder with the same configuration, calls Restore with the
 // checkpoint's open flows, feeds the packets of their keys again from each one's
 // first packet on, chunk by chunk up to the checkpoint, and calls Resume. What was
@@ -21,6 +21,7 @@ type OpenFlow struct {
 	FirstNanos int64    // time of the session's first packet
 	First      Position // and where it is
 	Segments   int      // how many segments were emitted
+	Told       string   // JSON: what another session told of it, which may have ended; "" for nothing
 }
 
 // OpenFlows returns all open sessions, ordered by the position of their first
@@ -28,7 +29,11 @@ type OpenFlow struct {
 func (b *Builder) OpenFlows() []OpenFlow {
 	out := make([]OpenFlow, 0, len(b.flows))
 	for f := range b.all {
-		out = append(out, OpenFlow{Key: f.key, FirstNanos: f.first, First: f.firstPos, Segments: f.segments})
+		o := OpenFlow{Key: f.key, FirstNanos: f.first, First: f.firstPos, Segments: f.segments}
+		if f.conn != nil {
+			o.Told = string(f.conn.s.Told())
+		}
+		out = append(out, o)
 	}
 	slices.SortFunc(out, func(x, y OpenFlow) int {
 		if c := x.First.compare(y.First); c != 0 {
@@ -61,12 +66,19 @@ func cmpUint(a, b uint64) int {
 // Restore begins the replay of open flows. Until Resume, packets of other flows
 // and those before a flow's first one are ignored, and flows are not saved for
 // being idle or for want of memory. The Builder must be new.
-func (b *Builder) Restore(flows []OpenFlow) {
+func (b *Builder) Restore(flows []OpenFlow) error {
 	b.restarting = make(map[packet.Key]OpenFlow, len(flows))
+	b.replaying = true
 	for _, f := range flows {
 		b.restarting[f.Key] = f
+		if f.Told == "" {
+			continue
+		}
+		if err := b.expected.Restore(f.FirstNanos, []byte(f.Told)); err != nil {
+			return fmt.Errorf("restore %v: %w", f.Key, err)
+		}
 	}
-	b.replaying = true
+	return nil
 }
 
 // skipReplayed reports whether a packet is none of the flows being replayed.
