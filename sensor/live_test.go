@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,8 +45,6 @@ type generator struct {
 	packet     func(n int) []byte
 	sent       chan int // told how many were sent when it ends; may be nil
 	dropsEvery int
-
-	flushed atomic.Int64 // packets before this one were flushed
 
 	mu    sync.Mutex
 	state capture.State
@@ -92,7 +89,6 @@ func (g *generator) Run(ctx context.Context, open capture.Opener) error {
 			if err := sink.Flush(); err != nil {
 				return err
 			}
-			g.flushed.Store(int64(n + 1))
 			time.Sleep(time.Until(start.Add(time.Duration(n-g.from) * time.Second / time.Duration(g.rate))))
 		}
 	}

@@ -1,19 +1,14 @@
 package sensor
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,150 +18,9 @@ import (
 
 	"wirelake/internal/config"
 	"wirelake/internal/objstore"
-	"wirelake/sensor/capture"
 	"wirelake/sensor/spool"
 	"wirelake/testenv"
 )
-
-// TestMain is, when asked, a sensor that is to be killed.
-func TestMain(m *testing.M) {
-	if os.Getenv("SENSOR_TEST_SPOOL") == "" {
-		os.Exit(m.Run())
-	}
-	if err := killedSensor(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// killedSync bounds what a kill may cost.
-const killedSync = 250 * time.Millisecond
-
-func killedConfig(folder string) Config {
-	cfg := DefaultConfig()
-	cfg.Name, cfg.Spool = "s1", folder
-	cfg.ChunkBytes, cfg.ChunkSpan, cfg.Quota = config.MiB, time.Second, config.GiB
-	cfg.Sync, cfg.LeaseTTL = killedSync, minLeaseTTL
-	return cfg
-}
-
-// killedSensor captures numbered packets, and tells on standard output how far it is.
-func killedSensor() error {
-	store, err := objstore.Open(context.Background(), os.Getenv("SENSOR_TEST_STORE"), objstore.Options{})
-	if err != nil {
-		return err
-	}
-	from, err := strconv.Atoi(os.Getenv("SENSOR_TEST_FROM"))
-	if err != nil {
-		return err
-	}
-	g := &generator{lane: "gen0-0", from: from, to: from + 1_000_000, rate: 8000}
-	s, err := New(store, killedConfig(os.Getenv("SENSOR_TEST_SPOOL")), []capture.Source{g}, Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-	if err != nil {
-		return err
-	}
-	go func() {
-		for range time.Tick(5 * time.Millisecond) {
-			fmt.Println(g.flushed.Load())
-		}
-	}()
-	return s.Run(context.Background())
-}
-
-// TestKilledSensor kills a sensor under load 50 times at random moments, each started
-// on what the one before left. Nothing is lost but what came right before a kill, and
-// nothing is there twice.
-func TestKilledSensor(t *testing.T) {
-	const killed, perRun = 50, 1_000_000
-	minio := testenv.MinIO(t)
-	minio.Setenv(t)
-	folder := filepath.Join(t.TempDir(), "spool")
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	type told struct {
-		at time.Time
-		n  int
-	}
-	safe, last := make([]int, killed), make([]int, killed) // by run: what must be there, and what may
-	for run := range killed {
-		cmd := exec.CommandContext(t.Context(), program)
-		cmd.Env = append(os.Environ(), "SENSOR_TEST_SPOOL="+folder, "SENSOR_TEST_STORE="+minio.URL("killed"), fmt.Sprintf("SENSOR_TEST_FROM=%d", run*perRun))
-		var errs strings.Builder
-		cmd.Stderr = &errs
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var lines []told
-		var at time.Time
-		kill := time.AfterFunc(time.Hour, func() {})
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
-			n, err := strconv.Atoi(scanner.Text())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(lines) == 0 && n > 0 {
-				kill.Stop()
-				kill = time.AfterFunc(50*time.Millisecond+time.Duration(rng.IntN(700))*time.Millisecond, func() {
-					at = time.Now()
-					_ = cmd.Process.Kill()
-				})
-			}
-			if n > 0 {
-				lines = append(lines, told{time.Now(), n})
-			}
-		}
-		if err := cmd.Wait(); err == nil || len(lines) == 0 || !strings.Contains(err.Error(), "killed") {
-			t.Fatalf("run %d ended by itself: %v\n%s", run, err, errs.String())
-		}
-		safe[run], last[run] = run*perRun, lines[len(lines)-1].n
-		for _, l := range lines {
-			if at.Sub(l.at) > killedSync {
-				safe[run] = l.n
-			}
-		}
-	}
-	store, err := objstore.Open(t.Context(), minio.URL("killed"), objstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSensor(t, store, killedConfig(folder), &generator{lane: "gen0-0", from: killed * perRun, to: killed*perRun + 10})
-	if err := s.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	a := readArchive(t, store)
-	total, unsynced := 0, 0
-	for run := range killed {
-		n := run * perRun
-		for ; a.seen[uint64(n)] == 1; n++ {
-			delete(a.seen, uint64(n))
-		}
-		total += n - run*perRun
-		unsynced += max(0, last[run]-n)
-		if n < safe[run] {
-			t.Errorf("run %d: packets from %d to %d are lost", run, n, safe[run])
-		}
-	}
-	for i := range 10 {
-		if a.seen[uint64(killed*perRun+i)] != 1 {
-			t.Errorf("packet %d of the last run is there %d times", i, a.seen[uint64(killed*perRun+i)])
-		}
-		delete(a.seen, uint64(killed*perRun+i))
-	}
-	for n, times := range a.seen { // behind a gap, or twice
-		t.Fatalf("packet %d of run %d is there %d times", n%perRun, n/perRun, times)
-	}
-	t.Logf("%d packets of %d runs archived in %d chunks, %d not synced when the process was killed", total, killed, len(a.chunks), unsynced)
-	if total < killed*100 {
-		t.Errorf("only %d packets in all: there was no load", total)
-	}
-}
 
 // outage is how long the store is away. WIRELAKE_TEST_OUTAGE gives another time.
 func outage(t *testing.T) time.Duration {

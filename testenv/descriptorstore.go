@@ -196,6 +196,19 @@ func (s *DescriptorStore) Kept() ([]string, error) {
 	return names, nil
 }
 
+// Path is the socket of the store, as NOTIFY_SOCKET names it.
+func (s *DescriptorStore) Path() string { return s.path }
+
+// Files returns the files that are kept. They are the store's.
+func (s *DescriptorStore) Files() ([]*os.File, error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept), nil
+}
+
 // Said returns what the service said apart from files, such as "READY=1\n".
 func (s *DescriptorStore) Said() ([]string, error) {
 	if err := s.settle(); err != nil {

@@ -127,10 +127,10 @@ type tally struct {
 	archived, kernel, bySensor uint64
 }
 
-func tallyOf(t *testing.T, dir string) tally {
+func tallyOf(t *testing.T, url string) tally {
 	t.Helper()
 	a := tally{seen: map[uint64]int{}}
-	store, err := objstore.Open(t.Context(), "file://"+dir, objstore.Options{Config: objstore.DefaultConfig()})
+	store, err := objstore.Open(t.Context(), url, objstore.Options{Config: objstore.DefaultConfig()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func newKillable(t *testing.T, store *testenv.DescriptorStore, archive, iface st
 		t.Fatal(err)
 	}
 	s := &killable{t: t, store: store, log: log, env: os.Environ()}
-	s.args = append([]string{"sensor", "--name", "probe", "--store", "file://" + archive, "--spool", filepath.Join(t.TempDir(), "spool"),
+	s.args = append([]string{"sensor", "--name", "probe", "--store", archive, "--spool", filepath.Join(t.TempDir(), "spool"),
 		"--interface", iface, "--chunk-span", "2s", "--chunk-bytes", "2MiB"}, args...)
 	t.Cleanup(func() {
 		if s.cmd != nil {
@@ -275,7 +275,12 @@ func TestKilledUnderLoad(t *testing.T) {
 	} {
 		t.Run(ring.name, func(t *testing.T) {
 			testenv.Veth(t, "kl0", "kl1")
-			store, archive := testenv.NewDescriptorStore(t), t.TempDir()
+			store, archive := testenv.NewDescriptorStore(t), "file://"+t.TempDir()
+			if ring.kills == 50 {
+				minio := testenv.MinIO(t)
+				minio.Setenv(t)
+				archive = minio.URL("killed")
+			}
 			s := newKillable(t, store, archive, "kl0", "--workers", "2")
 			s.env = append(s.env, ring.env...)
 			rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
@@ -326,7 +331,7 @@ func TestKilledWithoutStore(t *testing.T) {
 		t.Run(workers+" workers", func(t *testing.T) {
 			const kills = 12
 			testenv.Veth(t, "kn0", "kn1")
-			archive := t.TempDir()
+			archive := "file://" + t.TempDir()
 			s := newKillable(t, nil, archive, "kn0", "--workers", workers)
 			rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 			s.start()
@@ -368,7 +373,7 @@ func TestKilledWithoutStore(t *testing.T) {
 // packets come: none is lost.
 func TestRestartedUnderLoad(t *testing.T) {
 	testenv.Veth(t, "kr0", "kr1")
-	store, archive := testenv.NewDescriptorStore(t), t.TempDir()
+	store, archive := testenv.NewDescriptorStore(t), "file://"+t.TempDir()
 	s := newKillable(t, store, archive, "kr0", "--workers", "2")
 	s.env = append(s.env, "WIRELAKE_SENSOR_BLOCKS=128")
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
@@ -400,7 +405,7 @@ func TestRestartedUnderLoad(t *testing.T) {
 func TestOtherRingsAfterKill(t *testing.T) {
 	testenv.Veth(t, "kg0", "kg1")
 	testenv.Veth(t, "kh0", "kh1")
-	store, archive := testenv.NewDescriptorStore(t), t.TempDir()
+	store, archive := testenv.NewDescriptorStore(t), "file://"+t.TempDir()
 	s := newKillable(t, store, archive, "kg0")
 	names := func() []string {
 		t.Helper()
