@@ -192,6 +192,8 @@ func TestTFTP(t *testing.T) {
 	wantStrings(t, s, "protocol", "tftp")
 	wantStrings(t, s, "tftp.filename", "firmware.bin")
 	wantStrings(t, s, "tftp.opcode", "rrq", "data")
+	s.Datagram(Server, 0, []byte("\x00\x05\x00\x01File not found\x00"))
+	wantStrings(t, s, "tftp.error", "File not found")
 }
 
 // TestRegistry holds that every field is described: docs and GUI show its help.

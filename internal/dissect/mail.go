@@ -64,9 +64,10 @@ type mailMessage struct {
 	bounds  []string // of the multiparts that are open, innermost last
 	part    mailPart
 	decode  *mailBody
-	partial bool // only the first lines come
-	raw     bool // the part at hand is of bytes, not of lines
-	bare    bool // the line at hand ends with LF alone
+	uu      *uuFile // within the text
+	partial bool    // only the first lines come
+	raw     bool    // the part at hand is of bytes, not of lines
+	bare    bool    // the line at hand ends with LF alone
 }
 
 // mailNotes is which fields of mails a message fills. Its files are noted always.
@@ -205,7 +206,9 @@ func (m *mailMessage) bodyLine(s *Session, b []byte, begins bool) {
 	}
 	if m.decode != nil {
 		m.decode.line(b, begins, m.bare)
+		return
 	}
+	m.uuLine(s, b, begins)
 }
 
 // gap says that bytes are missing.
@@ -216,6 +219,9 @@ func (m *mailMessage) gap() {
 	m.within = false
 	if m.decode != nil {
 		m.decode.lost = true
+	}
+	if m.uu != nil {
+		m.uu.lost = true
 	}
 }
 
@@ -231,6 +237,7 @@ func (m *mailMessage) end(s *Session, whole bool) {
 
 // finishBody notes the part that ended, if it was an attachment.
 func (m *mailMessage) finishBody(s *Session, whole bool) {
+	m.endUU(s, false)
 	b := m.decode
 	m.decode = nil
 	if b == nil {

@@ -73,6 +73,15 @@ func TestIMAPUser(t *testing.T) {
 	}
 }
 
+// TestLDAPMechanism reads a bind by SASL (RFC 4513 section 5.2, RFC 4616).
+func TestLDAPMechanism(t *testing.T) {
+	s := newTestSession(New(), TCP, 40000, 389)
+	s.Stream(Client, []byte(ber(0x30, ber(2, "\x01"), ber(0x60, ber(2, "\x03"), ber(4), ber(0xa3, ber(4, "PLAIN"), ber(4, "\x00me\x00secret"))))))
+	wantStrings(t, s, "ldap.mechanism", "PLAIN")
+	wantStrings(t, s, "ldap.authtype", "sasl")
+	wantStrings(t, s, "user", "me")
+}
+
 // TestLDAPPartialBind reads a bind of which the end never comes.
 func TestLDAPPartialBind(t *testing.T) {
 	s := newTestSession(New(), TCP, 40000, 389)
