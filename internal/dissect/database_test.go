@@ -269,72 +269,20 @@ func TestVNC(t *testing.T) {
 	}, "", "RFB 003.008\n", "RFB 003.008\n", "\x01\x12", "\x12"+tlsHelloBytes)
 }
 
-// fuzzStream makes a fuzz target of a protocol over TCP.
-func fuzzStream(f *testing.F, name string, seeds ...string) {
-	f.Helper()
-	set := New()
-	for _, seed := range seeds {
-		f.Add([]byte(seed), []byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, client, server []byte) {
-		s := newSeedSession(set, TCP, 40000, 1000)
-		s.classified = [2]bool{true, true}
-		s.Attach(name)
-		for i := range 3 {
-			s.Stream(Client, client[i*len(client)/3:(i+1)*len(client)/3])
-			s.Stream(Server, server[i*len(server)/3:(i+1)*len(server)/3])
-		}
-		s.Gap(Client, 3)
-		s.Stream(Client, server)
-		fuzzChecks(t, s)
-	})
-}
-
-// fuzzDatagrams makes a fuzz target of a protocol over UDP.
-func fuzzDatagrams(f *testing.F, name string, seeds ...string) {
-	f.Helper()
-	set := New()
-	for _, seed := range seeds {
-		f.Add([]byte(seed), []byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, client, server []byte) {
-		s := newSeedSession(set, UDP, 40000, 1000)
-		s.classified = [2]bool{true, true}
-		s.Attach(name)
-		s.Datagram(Client, 0, client)
-		s.Datagram(Server, 0, server)
-		s.Datagram(Client, 0, server)
-		fuzzChecks(t, s)
-	})
-}
-
-func fuzzChecks(t *testing.T, s *Session) {
-	t.Helper()
-	if s.Buffered() > DefaultLimits().Buffer {
-		t.Fatalf("%d bytes are held", s.Buffered())
-	}
-	s.End(true)
-	for _, tag := range stringsOf(s, "tags") {
-		if strings.HasPrefix(tag, "dissector-panic") {
-			t.Fatal(tag)
-		}
-	}
-}
-
 func FuzzAMQP(f *testing.F) {
-	fuzzStream(f, "amqp", "AMQP\x00\x00\x09\x01\x01\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x28\x05/prod\x00\x00\xce")
+	fuzzParser(f, "amqp", "AMQP\x00\x00\x09\x01\x01\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x28\x05/prod\x00\x00\xce")
 }
 
 func FuzzRedis(f *testing.F) {
-	fuzzStream(f, "redis", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n$20\r\nredis_version:7.2.1\r\n")
+	fuzzParser(f, "redis", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n$20\r\nredis_version:7.2.1\r\n")
 }
 
 func FuzzMongo(f *testing.F) {
-	fuzzStream(f, "mongo", u32le(16+5+len(bsonDoc(bsonStr("find", "a"))))+u32le(0)+u32le(0)+u32le(2013)+u32le(0)+"\x00"+bsonDoc(bsonStr("find", "a")))
+	fuzzParser(f, "mongo", u32le(16+5+len(bsonDoc(bsonStr("find", "a"))))+u32le(0)+u32le(0)+u32le(2013)+u32le(0)+"\x00"+bsonDoc(bsonStr("find", "a")))
 }
 
 func FuzzCassandra(f *testing.F) {
-	fuzzStream(f, "cassandra", "\x04\x00\x00\x01\x07\x00\x00\x00\x10\x00\x00\x00\x09USE \"a\";x\x00\x01\x00")
+	fuzzParser(f, "cassandra", "\x04\x00\x00\x01\x07\x00\x00\x00\x10\x00\x00\x00\x09USE \"a\";x\x00\x01\x00")
 }
-func FuzzMemcached(f *testing.F) { fuzzStream(f, "memcached", "set k 0 0 3\r\nabc\r\nget k\r\n") }
-func FuzzVNC(f *testing.F)       { fuzzStream(f, "vnc", "RFB 003.008\n\x01\x02") }
+func FuzzMemcached(f *testing.F) { fuzzParser(f, "memcached", "set k 0 0 3\r\nabc\r\nget k\r\n") }
+func FuzzVNC(f *testing.F)       { fuzzParser(f, "vnc", "RFB 003.008\n\x01\x02") }

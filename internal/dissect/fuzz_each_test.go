@@ -1,8 +1,6 @@
 package dissect
 
 import (
-	"errors"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,7 +11,7 @@ import (
 	"testing"
 
 	"wirelake/internal/packet"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 )
 
 // Fuzz targets of the parsers that have none beside their tests, each seeded from captures.
@@ -59,19 +57,20 @@ func FuzzSynchrophasor(f *testing.F) { fuzzParser(f, "synchrophasor") }
 func FuzzTFTP(f *testing.F)          { fuzzParser(f, "tftp") }
 func FuzzTFTPData(f *testing.F)      { fuzzParser(f, "tftp-data") }
 
-// fuzzParser makes the fuzz target of a parser, with what a client and a server sent in captures.
-func fuzzParser(f *testing.F, name string) {
+// fuzzParser makes the fuzz target of a parser, with what a client and a server sent in captures, and the seeds for both.
+func fuzzParser(f *testing.F, name string, seeds ...string) {
 	f.Helper()
 	set := New()
-	f.Add([]byte("USER a\r\n"), []byte("220 hello\r\n"))
-	for _, s := range captured()[name] {
+	for _, seed := range append(seeds, "USER a\r\n", "220 hello\r\n") {
+		f.Add([]byte(seed), []byte(seed))
+	}
+	for _, s := range captured(f)[name] {
 		f.Add(s[Client], s[Server])
 	}
 	f.Fuzz(func(t *testing.T, client, server []byte) { tryParser(t, set, name, client, server) })
 }
 
-// tryParser gives a parser the bytes, as a stream of both sides in small parts and as datagrams. It must not panic, hold
-// more than its limits or make a document without bound.
+// tryParser gives a parser the bytes, as a stream of both sides in parts and in turn, and as datagrams.
 func tryParser(t *testing.T, set *Set, name string, client, server []byte) {
 	t.Helper()
 	for _, on := range []Transport{TCP, UDP, IP} {
@@ -79,11 +78,11 @@ func tryParser(t *testing.T, set *Set, name string, client, server []byte) {
 		s.classified = [2]bool{true, true}
 		s.Attach(name)
 		if on == TCP {
-			for dir, b := range [2][]byte{client, server} {
-				for len(b) > 0 {
+			for sides := [2][]byte{client, server}; len(sides[0])+len(sides[1]) > 0; {
+				for dir, b := range sides {
 					n := min(len(b), 1+len(b)/3)
 					s.Stream(Dir(dir), b[:n])
-					b = b[n:]
+					sides[dir] = b[n:]
 				}
 			}
 			s.Gap(Client, 5)
@@ -91,16 +90,23 @@ func tryParser(t *testing.T, set *Set, name string, client, server []byte) {
 		} else {
 			s.Datagram(Client, 0, client)
 			s.Datagram(Server, 0, server)
+			s.Datagram(Client, 0, server)
 		}
-		if s.Buffered() > DefaultLimits().Buffer {
-			t.Fatalf("%s holds %d bytes", name, s.Buffered())
-		}
-		s.End(false)
-		s.End(true)
-		for _, tag := range stringsOf(s, "tags") {
-			if strings.HasPrefix(tag, "dissector-") {
-				t.Fatal(tag)
-			}
+		fuzzChecks(t, s)
+	}
+}
+
+// fuzzChecks ends a session, and holds that no parser panicked or held more than its limits.
+func fuzzChecks(t *testing.T, s *Session) {
+	t.Helper()
+	if s.Buffered() > DefaultLimits().Buffer {
+		t.Fatalf("%d bytes are held", s.Buffered())
+	}
+	s.End(false)
+	s.End(true)
+	for _, tag := range stringsOf(s, "tags") {
+		if strings.HasPrefix(tag, "dissector-") {
+			t.Fatal(tag)
 		}
 	}
 }
@@ -110,15 +116,24 @@ const (
 	seedFlows = 4    // of each protocol
 )
 
+var (
+	capturedOnce  sync.Once              //nolint:gochecknoglobals // captures are read once for all targets
+	capturedFlows map[string][][2][]byte //nolint:gochecknoglobals // likewise
+)
+
 // captured returns what the two sides of some flows of each protocol sent first: in a collection of captures beside the
-// repository, or else in the sample that ships with it.
-var captured = sync.OnceValue(func() map[string][][2][]byte { //nolint:gochecknoglobals // read once for all targets
-	files, _ := filepath.Glob("../../../shared/corpus/*.pcap") // the pattern is good
-	files = append(files, "../../testenv/sample/sample.pcap.gz")
+// repository, and in the sample that ships with it.
+func captured(t testing.TB) map[string][][2][]byte {
+	capturedOnce.Do(func() { capturedFlows = readCaptured(t) })
+	return capturedFlows
+}
+
+func readCaptured(t testing.TB) map[string][][2][]byte {
+	files := append(pcaptest.Corpus(t), pcaptest.Sample(t))
 	out := map[string][][2][]byte{}
 	set := New()
 	for _, name := range files {
-		for key, sides := range sidesOf(name) {
+		for key, sides := range sidesOf(t, name) {
 			on := map[uint8]Transport{packet.ProtoTCP: TCP, packet.ProtoUDP: UDP, packet.ProtoSCTP: SCTP}[key.Proto]
 			src, dst := key.Src(packet.AtoB), key.Dst(packet.AtoB)
 			if src.Port() < dst.Port() {
@@ -143,7 +158,7 @@ var captured = sync.OnceValue(func() map[string][][2][]byte { //nolint:gocheckno
 		}
 	}
 	return out
-})
+}
 
 func orAny(a netip.Addr) netip.Addr {
 	if a.IsValid() {
@@ -153,33 +168,12 @@ func orAny(a netip.Addr) netip.Addr {
 }
 
 // sidesOf returns the first bytes of both sides of a capture's flows: of TCP in the order of the packets, else of the first datagram.
-func sidesOf(name string) map[packet.Key][2][]byte {
+func sidesOf(t testing.TB, name string) map[packet.Key][2][]byte {
 	out := map[packet.Key][2][]byte{}
-	f, err := os.Open(name) //nolint:gosec // of the test
-	if err != nil {
-		return out
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	r, err := pcapfile.NewReader(f, name)
-	if err != nil {
-		return out
-	}
-	defer r.Close() //nolint:errcheck // it was only read
-	var rec pcapfile.Record
+	capture := pcaptest.ReadCut(t, name)
+	d := packet.NewDecoder(capture.LinkType(), packet.Options{})
 	var p packet.Packet
-	var d *packet.Decoder
-	for n := 0; n < 4000; n++ {
-		err := r.Next(&rec)
-		var truncated *pcapfile.TruncatedError
-		if errors.Is(err, io.EOF) || errors.As(err, &truncated) {
-			break
-		}
-		if err != nil {
-			continue
-		}
-		if d == nil {
-			d = packet.NewDecoder(r.Interfaces()[0].LinkType, packet.Options{})
-		}
+	for _, rec := range capture.Records {
 		d.Decode(rec.Data, rec.TimeNanos, rec.WireLen, &p)
 		sides := out[p.Key]
 		side := &sides[p.Dir]
@@ -211,7 +205,7 @@ func TestEachParserIsFuzzed(t *testing.T) {
 		text.Write(b)
 	}
 	var named []string
-	for _, m := range regexp.MustCompile(`fuzz(?:Parser|Stream|Datagrams)\(f, "([^"]+)"`).FindAllStringSubmatch(text.String(), -1) {
+	for _, m := range regexp.MustCompile(`fuzzParser\(f, "([^"]+)"`).FindAllStringSubmatch(text.String(), -1) {
 		named = append(named, m[1])
 	}
 	for _, p := range New().protocols {
@@ -222,7 +216,7 @@ func TestEachParserIsFuzzed(t *testing.T) {
 			t.Errorf("%s has no fuzz target", p.Name)
 		}
 	}
-	if missing := captured(); len(missing) < 5 {
+	if missing := captured(t); len(missing) < 5 {
 		t.Errorf("captures give seeds for %d protocols only", len(missing))
 	}
 }

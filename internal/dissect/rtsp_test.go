@@ -53,5 +53,5 @@ func TestRTSP(t *testing.T) {
 }
 
 func FuzzRTSP(f *testing.F) {
-	fuzzStream(f, "rtsp", "SETUP rtsp://a/b RTSP/1.0\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n$\x00\x00\x0c\x80\x60aaaaaaaaaa", "RTSP/1.0 200 OK\r\nTransport: x;client_port=1-2\r\n\r\n")
+	fuzzParser(f, "rtsp", "SETUP rtsp://a/b RTSP/1.0\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n$\x00\x00\x0c\x80\x60aaaaaaaaaa", "RTSP/1.0 200 OK\r\nTransport: x;client_port=1-2\r\n\r\n")
 }

@@ -150,17 +150,17 @@ func TestTicket(t *testing.T) {
 }
 
 func FuzzRPC(f *testing.F) {
-	fuzzStream(f, "rpc", marked(rpcTest(100003, 3, 3, xdr("handle")+xdr("a.txt"))), marked(rpcTest(100003, 4, 1, xdr("")+u32be(0)+u32be(1)+u32be(15)+xdr("a"))))
+	fuzzParser(f, "rpc", marked(rpcTest(100003, 3, 3, xdr("handle")+xdr("a.txt"))), marked(rpcTest(100003, 4, 1, xdr("")+u32be(0)+u32be(1)+u32be(15)+xdr("a"))))
 }
 func FuzzISCSI(f *testing.F) {
-	fuzzStream(f, "iscsi", "\x43\x87\x00\x00\x00\x00\x00\x10"+strings.Repeat("\x00", 40)+"InitiatorName=a\x00")
+	fuzzParser(f, "iscsi", "\x43\x87\x00\x00\x00\x00\x00\x10"+strings.Repeat("\x00", 40)+"InitiatorName=a\x00")
 }
 func FuzzTDS(f *testing.F) {
-	fuzzStream(f, "tds", "\x04\x01\x00\x10\x00\x00\x01\x00\xe3\x05\x00\x01\x01a\x00\x00")
+	fuzzParser(f, "tds", "\x04\x01\x00\x10\x00\x00\x01\x00\xe3\x05\x00\x01\x01a\x00\x00")
 }
 func FuzzMySQL(f *testing.F) {
-	fuzzStream(f, "mysql", "\x2c\x00\x00\x01\x08\x82\x18\x00"+strings.Repeat("\x00", 28)+"me\x00\x01xdb\x00")
+	fuzzParser(f, "mysql", "\x2c\x00\x00\x01\x08\x82\x18\x00"+strings.Repeat("\x00", 28)+"me\x00\x01xdb\x00")
 }
 func FuzzPostgreSQL(f *testing.F) {
-	fuzzStream(f, "postgresql", "\x00\x00\x00\x10\x00\x03\x00\x00user\x00me\x00R\x00\x00\x00\x08\x00\x00\x00\x0a")
+	fuzzParser(f, "postgresql", "\x00\x00\x00\x10\x00\x03\x00\x00user\x00me\x00R\x00\x00\x00\x08\x00\x00\x00\x0a")
 }

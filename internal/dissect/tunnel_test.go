@@ -243,28 +243,26 @@ func TestRTPAnnounced(t *testing.T) {
 }
 
 func FuzzWireGuard(f *testing.F) {
-	fuzzDatagrams(f, "wireguard", "\x01\x00\x00\x00"+strings.Repeat("x", 144))
+	fuzzParser(f, "wireguard", "\x01\x00\x00\x00"+strings.Repeat("x", 144))
 }
 func FuzzOpenVPN(f *testing.F) {
-	fuzzDatagrams(f, "openvpn", "\x38CLIENTID\x00\x00\x00\x00\x00", "\x20CLIENTID\x00\x00\x00\x00\x01"+tlsHelloBytes)
+	fuzzParser(f, "openvpn", "\x38CLIENTID\x00\x00\x00\x00\x00", "\x20CLIENTID\x00\x00\x00\x00\x01"+tlsHelloBytes)
 }
 func FuzzBitTorrent(f *testing.F) {
-	fuzzStream(f, "bittorrent", "\x13BitTorrent protocol"+strings.Repeat("x", 48)+"\x00\x00\x00\x0a\x14\x00d1:v1:ae")
-}
-func FuzzBitTorrentDHT(f *testing.F) {
-	fuzzDatagrams(f, "bittorrent", "d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:aa1:y1:qe")
+	fuzzParser(f, "bittorrent", "\x13BitTorrent protocol"+strings.Repeat("x", 48)+"\x00\x00\x00\x0a\x14\x00d1:v1:ae",
+		"d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:aa1:y1:qe")
 }
 func FuzzGTP(f *testing.F) {
-	fuzzDatagrams(f, "gtp", "\x32\x10\x00\x0d\x00\x00\x00\x00\x00\x01\x00\x00\x02\x62\x02\x10\x00\x00\x00\x00\xf1", "\x48\x20\x00\x0c\x00\x00\x00\x01\x00\x00\x01\x00\x02\x00\x01\x00")
+	fuzzParser(f, "gtp", "\x32\x10\x00\x0d\x00\x00\x00\x00\x00\x01\x00\x00\x02\x62\x02\x10\x00\x00\x00\x00\xf1", "\x48\x20\x00\x0c\x00\x00\x00\x01\x00\x00\x01\x00\x02\x00\x01\x00")
 }
 func FuzzTACACS(f *testing.F) {
-	fuzzStream(f, "tacacs", "\xc0\x01\x01\x01\x00\x00\x00\x01\x00\x00\x00\x0c\x01\x00\x01\x01\x04\x00\x00\x00user")
+	fuzzParser(f, "tacacs", "\xc0\x01\x01\x01\x00\x00\x00\x01\x00\x00\x00\x0c\x01\x00\x01\x01\x04\x00\x00\x00user")
 }
 func FuzzSyslog(f *testing.F) {
-	fuzzStream(f, "syslog", "<34>1 2003-10-11T22:14:15.003Z h su - ID47 - x\n20 <13>Oct 11 22:14:15 h")
+	fuzzParser(f, "syslog", "<34>1 2003-10-11T22:14:15.003Z h su - ID47 - x\n20 <13>Oct 11 22:14:15 h")
 }
 func FuzzRTP(f *testing.F) {
-	fuzzDatagrams(f, "rtp", rtpPacket(1), "\x80\xc9\x00\x01\xca\xfe\x00\x01\x81\xca\x00\x02\xca\xfe\x00\x01\x01\x02ab")
+	fuzzParser(f, "rtp", rtpPacket(1), "\x80\xc9\x00\x01\xca\xfe\x00\x01\x81\xca\x00\x02\xca\xfe\x00\x01\x01\x02ab")
 }
 func FuzzSDP(f *testing.F) {
 	f.Add([]byte("v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 5004 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"))
