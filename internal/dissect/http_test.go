@@ -178,6 +178,21 @@ func TestHTTPGap(t *testing.T) {
 	wantStrings(t, s, "tags")
 }
 
+// TestHTTPCut holds that of a request whose headers were not captured to their end what there is can be found.
+func TestHTTPCut(t *testing.T) {
+	const head = "GET /a?k=v HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: curl/8.0\r\nAccept"
+	gap := httpSession(100, head)
+	gap.Gap(Client, 200)
+	for what, s := range map[string]*Session{"cut by a gap": gap, "cut by the end": httpSession(100, head)} {
+		s.End(true)
+		t.Log(what)
+		wantStrings(t, s, "http.host", "www.example.org")
+		wantStrings(t, s, "http.uri", "www.example.org/a?k=v")
+		wantStrings(t, s, "http.path", "/a")
+		wantStrings(t, s, "http.method", "GET")
+	}
+}
+
 // TestHTTPHostile holds that bad messages cost little: memory within the limit, no tag, no time.
 func TestHTTPHostile(t *testing.T) {
 	for name, text := range map[string]string{

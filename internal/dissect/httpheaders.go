@@ -282,13 +282,24 @@ func (h *http) asked(d *httpDir) string {
 	return string(h.request.target[:min(len(h.request.target), maxFileName)])
 }
 
-// requestEnd notes what a complete request asks for.
-func (h *http) requestEnd(s *Session, d *httpDir) bool {
+// headersCut notes what a request asks for whose headers end in what was not captured. The reference does not.
+func (h *http) headersCut(s *Session, d *httpDir) {
+	if d.state == httpHeaders && d.status == 0 && !s.Reference {
+		h.noteRequest(s)
+	}
+}
+
+func (h *http) noteRequest(s *Session) {
 	var host []byte
 	if h.request.hasHost {
 		host = append([]byte{}, h.request.host...)
 	}
 	h.p.noteTarget(s, host, h.request.target)
+}
+
+// requestEnd notes what a complete request asks for.
+func (h *http) requestEnd(s *Session, d *httpDir) bool {
+	h.noteRequest(s)
 	kind := byte(pendingPlain)
 	switch h.request.method {
 	case "HEAD":

@@ -225,7 +225,7 @@ func chunkSize(line []byte) (int64, bool) {
 
 // Gap implements Parser. A body of known length survives it without its hash;
 // anywhere else the place in the stream is lost.
-func (h *http) Gap(_ *Session, dir Dir, missing int) Status {
+func (h *http) Gap(s *Session, dir Dir, missing int) Status {
 	d := &h.dirs[dir]
 	d.scanned = 0
 	d.body.lost = true
@@ -236,6 +236,7 @@ func (h *http) Gap(_ *Session, dir Dir, missing int) Status {
 		d.reset()
 	case d.state == httpBodyClose:
 	default:
+		h.headersCut(s, d)
 		d.state = httpStart // the next line may be a message's first; if not, the direction ends
 	}
 	return More
@@ -266,6 +267,7 @@ func (h *http) End(s *Session, final bool) {
 	}
 	for dir := range h.dirs {
 		d := &h.dirs[dir]
+		h.headersCut(s, d)
 		h.bodyEnd(s, Dir(dir), d.state == httpBodyClose)
 	}
 }
