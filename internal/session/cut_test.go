@@ -147,7 +147,7 @@ func TestCorpusCutFiles(t *testing.T) {
 // tlsCaptures returns captures that ship with the project and are no larger than those of a collection.
 func tlsCaptures(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(pcaptest.Root(t), "cmd/wirelake/testdata/tls/*.pcap"))
+	files, err := filepath.Glob(filepath.Join(pcaptest.Root(t), "cmd/wirelake/testdata/*/*.pcap"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("captures of the project: %v, %v", files, err)
 	}
