@@ -81,6 +81,7 @@ func newTLS(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x17\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
 			{On: TCP, Bytes: "\x14\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
 			{On: TCP, Bytes: "\x15\x03", MinLen: tlsRecordHeader, Func: tlsWithin},
+			{On: TCP, Offset: 2, Bytes: "\x01", MinLen: sslV2Head, Func: sslV2Hello},
 		},
 		New: func(*Session) Parser { return &tlsParser{tls: t} },
 	}
@@ -129,6 +130,7 @@ func onTLSPort(s *Session) bool {
 type tlsParser struct {
 	*tls
 	Base
+	begun   [2]bool
 	pending [2][]byte      // start of a handshake message whose rest is in records to come
 	decrypt *tlsDecryption // nil without keys
 }
@@ -137,6 +139,12 @@ type tlsParser struct {
 // turns to what is encrypted.
 func (p *tlsParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
+	if !p.begun[dir] && len(b) >= tlsRecordHeader {
+		if n = p.sslV2(s, dir, b); n < 0 {
+			return 0, More
+		}
+		p.begun[dir] = true
+	}
 	for len(b)-n >= tlsRecordHeader {
 		kind, size := b[n], int(binary.BigEndian.Uint16(b[n+3:]))
 		if kind != tlsHandshake && p.decrypt == nil && !tlsWarning(s, b[n:]) || kind < tlsChangeCipher || kind > tlsHeartbeat || b[n+1] != 3 || size > maxTLSRecord {
@@ -424,6 +432,8 @@ func (t *tls) serverHello(s *Session, b []byte) (h serverHello, ok bool) {
 // tlsVersionName names a protocol version; drafts of TLS 1.3 by their number (RFC 8446 section 4.2.1).
 func tlsVersionName(v uint16) string {
 	switch v {
+	case 0x0002:
+		return "SSLv2"
 	case 0x0300:
 		return "SSLv3"
 	case 0x0301:

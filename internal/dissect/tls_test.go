@@ -164,6 +164,40 @@ func TestJA3(t *testing.T) {
 	}
 }
 
+// TestSSLV2 reads the hello of SSL 2.0 that asks for TLS 1.0 (RFC 5246 appendix E.2), the answer to which is TLS's, and one of
+// SSL 2.0 itself.
+func TestSSLV2(t *testing.T) {
+	challenge := strings.Repeat("c", 16)
+	hello := func(version int, specs, id string) string {
+		body := "\x01" + u16be(version) + u16be(len(specs)) + u16be(len(id)) + u16be(16) + specs + id + challenge
+		return u16be(0x8000|len(body)) + body
+	}
+	serverHello := "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01" + strings.Repeat("r", 32) + "\x00\x00\x2f\x00"
+	for n := range 2 {
+		s := newTestSession(New(), TCP, 40000, 443)
+		text := hello(0x0301, "\x00\x00\x2f\x00\x00\x05\x01\x00\x80", strings.Repeat("i", 16))
+		cut := len(text) - n*7
+		s.Stream(Client, []byte(text[:cut]))
+		s.Stream(Client, []byte(text[cut:]))
+		s.Stream(Server, []byte(serverHello))
+		wantStrings(t, s, "protocol", "tls")
+		wantStrings(t, s, "tls.ja3string", "769,47-5,,,")
+		wantStrings(t, s, "tls.srcSessionId", strings.Repeat("69", 16))
+		wantStrings(t, s, "tls.version", "TLSv1")
+		wantStrings(t, s, "tls.cipher", "TLS_RSA_WITH_AES_128_CBC_SHA")
+	}
+	s := newTestSession(New(), TCP, 40000, 443)
+	s.Stream(Client, []byte(hello(2, "\x01\x00\x80", "")))
+	body := "\x04\x00\x01\x00\x02" + u16be(3) + u16be(3) + u16be(16) + "\x30\x01\x00" + "\x01\x00\x80" + strings.Repeat("i", 16)
+	s.Stream(Server, []byte(u16be(0x8000|len(body))+body))
+	wantStrings(t, s, "tls.version", "SSLv2")
+	wantStrings(t, s, "tls.ja3string", "2,,,,")
+	reference := newTestSession(New(), TCP, 40000, 443)
+	reference.Reference = true
+	reference.Stream(Client, []byte(hello(0x0301, "\x00\x00\x2f", "")))
+	wantStrings(t, reference, "protocol")
+}
+
 // TestTLSEndlessRecord holds that a message that never ends is given up.
 func TestTLSEndlessRecord(t *testing.T) {
 	var s Session
