@@ -8,14 +8,17 @@ import (
 	"wirelake/internal/spi"
 )
 
-// cassandra reads the CQL native protocol, versions 1 to 5 (Apache Cassandra, native_protocol_v3.spec to v5.spec):
+// cassandra reads the CQL native protocol, versions 1 to 5 (Apache Cassandra, native_protocol_v3.spec to v5.spec; version 5's segments are in cassandrasegments.go):
 // what a client tells of itself, who logs in, and which statements work on which tables. Values and texts pass: a
 // statement may hold a password.
 type cassandra struct {
 	Base
-	f      *cassandraFields
-	frames frames
-	modern bool // frames of version 5 follow: they have checksums and are not read
+	f        *cassandraFields
+	frames   frames
+	begun    [2]bool // something came
+	modern   [2]bool // segments of version 5 follow
+	segments *cassandraSegments
+	lz4      bool // bodies are compressed by LZ4; not: by Snappy
 }
 
 type cassandraFields struct {
@@ -39,9 +42,12 @@ func newCassandra(r *spi.Registry) Protocol {
 		failure:       g.list(spi.Integer, "error", "Errors", "error codes"),
 	}
 	return Protocol{
-		Name:     "cassandra",
-		Matchers: []Matcher{{On: TCP, MinLen: 9, Func: cassandraHeader}},
-		New:      func(*Session) Parser { return &cassandra{f: f} },
+		Name: "cassandra",
+		Matchers: []Matcher{
+			{On: TCP, MinLen: 9, Func: cassandraHeader},
+			onPort(9042, func(b []byte) bool { return len(b) >= 8 && newCassandraSegments().size(b) > 0 }),
+		},
+		New: func(*Session) Parser { return &cassandra{f: f, frames: frames{begins: cassandraBegins}} },
 	}
 }
 
@@ -92,16 +98,58 @@ func cassandraOpcode(op byte) string {
 	}, op)
 }
 
+// cassandraBegins accepts a message of a version without segments.
+func cassandraBegins(dir Dir, b []byte) bool { return cassandraEnvelope(dir, b, 3, 4) }
+
+// cassandraEnvelope accepts a message of one of the versions, going the way that it says.
+func cassandraEnvelope(dir Dir, b []byte, from, to byte) bool {
+	const longest = 16 << 20
+	if len(b) < 9 || (b[0] >= 0x80) != (dir == Server) || b[0]&0x7f < from || b[0]&0x7f > to || b[1] > 0x1f || b[4] > 0x10 {
+		return false
+	}
+	size := cassandraSize(b)
+	return size > 0 && size < longest
+}
+
 // Parse implements Parser.
 func (p *cassandra) Parse(s *Session, dir Dir, b []byte) (int, Status) {
-	if p.modern {
-		return 0, Done
+	if !p.begun[dir] {
+		if len(b) < 8 {
+			return 0, More
+		}
+		p.begun[dir] = true
+		if newCassandraSegments().size(b) > 0 { // in the middle of version 5
+			p.changes(dir)
+		}
 	}
-	return p.frames.each(dir, b, 9, cassandraMaxRead, cassandraSize, func(m []byte) bool { return p.message(s, m) })
+	if p.modern[dir] {
+		return p.segments.parse(p, s, dir, b)
+	}
+	n, st := p.frames.each(dir, b, 9, cassandraMaxRead, cassandraSize, func(m []byte) bool {
+		return p.message(s, m) && !p.modern[dir]
+	})
+	if !p.modern[dir] {
+		return n, st
+	}
+	m, st := p.segments.parse(p, s, dir, b[n:])
+	return n + m, st
 }
 
 // Gap implements Parser.
-func (p *cassandra) Gap(_ *Session, dir Dir, missing int) Status { return p.frames.gap(dir, missing) }
+func (p *cassandra) Gap(_ *Session, dir Dir, missing int) Status {
+	if p.modern[dir] {
+		return p.segments.frames.gap(dir, missing)
+	}
+	return p.frames.gap(dir, missing)
+}
+
+// changes says that behind this message the direction has segments (native_protocol_v5.spec, section 2).
+func (p *cassandra) changes(dir Dir) {
+	if p.segments == nil {
+		p.segments = newCassandraSegments()
+	}
+	p.modern[dir] = true
+}
 
 // message reads a message. It returns false when those that follow are not read.
 func (p *cassandra) message(s *Session, m []byte) bool {
@@ -117,7 +165,9 @@ func (p *cassandra) message(s *Session, m []byte) bool {
 	s.Doc.AddInt(p.f.version, int64(version))
 	s.Doc.AddString(p.f.opcode, name)
 	if m[1]&1 != 0 {
-		return true // compressed
+		if body = p.unpack(body); body == nil {
+			return true
+		}
 	}
 	w := wire{b: body}
 	answer := m[0]&0x80 != 0
@@ -127,6 +177,9 @@ func (p *cassandra) message(s *Session, m []byte) bool {
 	switch name {
 	case "STARTUP":
 		p.startup(s, &w)
+		if version >= 5 {
+			p.changes(Client)
+		}
 	case "ERROR":
 		if code := w.be(4); !w.bad {
 			s.Doc.AddInt(p.f.failure, int64(code))
@@ -134,9 +187,13 @@ func (p *cassandra) message(s *Session, m []byte) bool {
 	case "AUTHENTICATE":
 		class := w.text(2)
 		addText(s, p.f.authenticator, class[bytes.LastIndexByte(class, '.')+1:])
-		p.modern = version >= 5
+		if version >= 5 && !p.modern[Server] {
+			p.changes(Server)
+		}
 	case "READY":
-		p.modern = version >= 5
+		if version >= 5 && !p.modern[Server] {
+			p.changes(Server)
+		}
 	case "AUTH_RESPONSE": // PLAIN's message (RFC 4616) for the authenticators that come with Cassandra
 		if parts := bytes.Split(w.text(4), []byte{0}); len(parts) == 3 {
 			p.user(s, parts[1])
@@ -148,11 +205,11 @@ func (p *cassandra) message(s *Session, m []byte) bool {
 			}
 		}
 	case "QUERY", "PREPARE":
-		p.statement(s, w.text(4))
+		p.statement(s, w.beginning(4))
 	case "BATCH":
 		w.take(1)
 		if n := w.be(2); n > 0 && w.be(1) == 0 {
-			p.statement(s, w.text(4))
+			p.statement(s, w.beginning(4))
 		}
 	case "RESULT":
 		if w.be(4) == 3 { // a keyspace was set
@@ -179,6 +236,8 @@ func (p *cassandra) startup(s *Session, w *wire) {
 			driver = v
 		case "DRIVER_VERSION":
 			version = v
+		case "COMPRESSION":
+			p.lz4 = bytes.EqualFold(v, []byte("lz4"))
 		}
 	}
 	if len(driver) > 0 {
@@ -189,7 +248,7 @@ func (p *cassandra) startup(s *Session, w *wire) {
 // statement notes the first word of a statement, and the table or keyspace that it works on.
 func (p *cassandra) statement(s *Session, text []byte) {
 	words := strings.Fields(string(text[:min(len(text), 4096)]))
-	if len(words) == 0 || !isLetters([]byte(words[0])) {
+	if len(words) == 0 || len(words[0]) > 32 || !isLetters([]byte(words[0])) {
 		return
 	}
 	s.Doc.AddString(p.f.statement, words[0])

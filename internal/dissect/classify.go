@@ -249,6 +249,9 @@ func diameterHeader(_ *Session, _ Dir, b []byte) bool {
 	if b[5] > 2 || b[5]|b[6] == 0 { // commands are from 256 to 0x2ffff in use
 		return false
 	}
+	if b[1] == 1 && size&0xffff == len(b) { // a statement of TDS, whose length has two bytes
+		return false
+	}
 	at := diameterHeaderLen
 	for ; at+8 <= min(size, len(b)); at = (at + 3) &^ 3 {
 		a := b[at:]

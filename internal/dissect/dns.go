@@ -82,6 +82,8 @@ func newDNS(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: UDP, Port: 53, MinLen: dnsHeaderLen, Func: func(_ *Session, _ Dir, b []byte) bool { return plausibleDNS(b) }},
 			{On: TCP, Port: 53, MinLen: 2 + dnsHeaderLen, Func: func(_ *Session, _ Dir, b []byte) bool { return plausibleDNS(b[2:]) }},
+			{On: UDP, MinLen: dnsHeaderLen + 5, Func: dnsAnywhere},
+			{On: TCP, MinLen: 2 + dnsHeaderLen + 5, Func: dnsAnywhere},
 		},
 		New: func(*Session) Parser { return &dnsParser{dns: d} },
 	}

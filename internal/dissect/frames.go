@@ -95,6 +95,12 @@ func (w *wire) le(n int) uint64 {
 // text returns the bytes behind a length of n bytes in network byte order.
 func (w *wire) text(n int) []byte { return w.take(int(min(w.be(n), 1<<31))) }
 
+// beginning is text, of which what is there is returned where the rest is missing, as in a message that was not read whole.
+func (w *wire) beginning(n int) []byte {
+	size := w.be(n)
+	return w.take(int(min(size, uint64(len(w.b)))))
+}
+
 // cstring returns the bytes before the next zero byte, which it takes too.
 func (w *wire) cstring() []byte {
 	for i, c := range w.b {

@@ -67,14 +67,18 @@ func newIMAP(r *spi.Registry) Protocol {
 	folder := r.Declare(spi.Field{Path: "email.folder", Type: spi.Term, List: true, Exprs: []string{"email.folder"}, Group: "email", Name: "Folder", Help: "mailboxes opened"})
 	ntlm, mail := declareNTLM(r), newMailFields(r)
 	return Protocol{
-		Name:     "imap",
-		Matchers: []Matcher{{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }}},
-		New:      func(*Session) Parser { return &imap{folder: folder, ntlm: ntlm, mail: mail} },
+		Name: "imap",
+		Matchers: []Matcher{
+			{On: TCP, Bytes: "* OK ", Func: func(s *Session, _ Dir, b []byte) bool { return s.OnPort(143) || bytes.Contains(b, []byte("IMAP")) }},
+			onPort(143, imapLine),
+		},
+		New: func(*Session) Parser { return &imap{folder: folder, ntlm: ntlm, mail: mail} },
 	}
 }
 
 // Parse implements Parser.
 func (p *imap) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	dir = s.sideOf(dir, 143)
 	d := &p.dirs[dir]
 	n := 0
 	for {
@@ -247,8 +251,8 @@ func imapString(b []byte) []byte {
 }
 
 // Gap implements Parser: a literal survives it, and lines begin anew behind it.
-func (p *imap) Gap(_ *Session, dir Dir, missing int) Status {
-	d := &p.dirs[dir]
+func (p *imap) Gap(s *Session, dir Dir, missing int) Status {
+	d := &p.dirs[s.sideOf(dir, 143)]
 	d.message.gap()
 	if missing > d.skip {
 		d.use = imapSkip

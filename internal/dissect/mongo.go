@@ -25,6 +25,7 @@ const (
 	mongoReply   = 1
 	mongoQuery   = 2004
 	mongoMsg     = 2013
+	mongoPacked  = 2012
 )
 
 func newMongo(r *spi.Registry) Protocol {
@@ -45,8 +46,11 @@ func newMongo(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: TCP, Offset: 12, Bytes: "\xdd\x07\x00\x00", Func: lengthLE32},
 			{On: TCP, Offset: 12, Bytes: "\xd4\x07\x00\x00", Func: lengthLE32},
+			{On: TCP, Offset: 12, Bytes: "\xdc\x07\x00\x00", MinLen: mongoHeader + 9, Func: func(s *Session, dir Dir, b []byte) bool {
+				return lengthLE32(s, dir, b) && mongoBegins(dir, b)
+			}},
 		},
-		New: func(*Session) Parser { return &mongo{f: f} },
+		New: func(*Session) Parser { return &mongo{f: f, frames: frames{begins: mongoBegins}} },
 	}
 }
 
@@ -66,7 +70,26 @@ func (p *mongo) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 // Gap implements Parser.
 func (p *mongo) Gap(_ *Session, dir Dir, missing int) Status { return p.frames.gap(dir, missing) }
 
+// mongoBegins accepts a message of a kind that is read. One that is compressed tells the kind that it was before.
+func mongoBegins(_ Dir, b []byte) bool {
+	if len(b) < mongoHeader || b[3] > 2 || binary.LittleEndian.Uint32(b) < mongoHeader {
+		return false
+	}
+	switch binary.LittleEndian.Uint32(b[12:]) {
+	case mongoMsg, mongoQuery, mongoReply:
+		return true
+	case mongoPacked:
+		return len(b) >= mongoHeader+9 && binary.LittleEndian.Uint32(b[16:]) == mongoMsg && b[24] <= 3
+	}
+	return false
+}
+
 func (p *mongo) message(s *Session, m []byte) {
+	if binary.LittleEndian.Uint32(m[12:]) == mongoPacked {
+		if m = mongoUnpack(m); m == nil {
+			return
+		}
+	}
 	answer := binary.LittleEndian.Uint32(m[8:]) != 0
 	w := wire{b: m[mongoHeader:]}
 	switch binary.LittleEndian.Uint32(m[12:]) {

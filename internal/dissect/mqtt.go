@@ -10,7 +10,8 @@ import (
 type mqtt struct {
 	Base
 	f       *mqttFields
-	skip    [2]int // bytes of the packet at hand that are of no use
+	skip    [2]int  // bytes of the packet at hand that are of no use
+	lost    [2]bool // where the next packet begins is not known
 	version byte
 }
 
@@ -50,6 +51,7 @@ func newMQTT(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: TCP, Bytes: "\x10", Func: at(2, "\x00\x04MQTT", "\x00\x06MQIsdp")},
 			{On: TCP, Bytes: "\x10", Func: at(3, "\x00\x04MQTT", "\x00\x06MQIsdp")},
+			onPort(1883, mqttPackets),
 		},
 		New: func(*Session) Parser { return &mqtt{f: f} },
 	}
@@ -65,6 +67,12 @@ func mqttType(n byte) string {
 // Parse implements Parser.
 func (p *mqtt) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	n := 0
+	if p.lost[dir] {
+		if !mqttPackets(b) {
+			return len(b), More
+		}
+		p.lost[dir] = false
+	}
 	for {
 		m := min(p.skip[dir], len(b)-n)
 		p.skip[dir] -= m
@@ -225,9 +233,29 @@ func (p *mqtt) connect(s *Session, b []byte) {
 	}
 }
 
+// mqttTopics reports whether b is topics only, as before version 5.
+func mqttTopics(b []byte, typ byte) bool {
+	for len(b) > 0 {
+		topic, rest, ok := mqttText(b)
+		if !ok || len(topic) == 0 {
+			return false
+		}
+		if b = rest; typ == mqttSubscribe {
+			if len(b) == 0 || b[0] > 2 {
+				return false
+			}
+			b = b[1:]
+		}
+	}
+	return true
+}
+
 func (p *mqtt) subscribe(s *Session, typ byte, b []byte) {
 	if len(b) < 2 {
 		return
+	}
+	if p.version == 0 && !mqttTopics(b[2:], typ) { // nobody said, and it is not as before version 5
+		p.version = 5
 	}
 	b, ok := p.properties(b[2:])
 	for ok && len(b) > 0 {
@@ -242,10 +270,14 @@ func (p *mqtt) subscribe(s *Session, typ byte, b []byte) {
 	}
 }
 
-// Gap implements Parser: a message of known length survives it.
-func (p *mqtt) Gap(_ *Session, dir Dir, missing int) Status {
+// Gap implements Parser: a message of known length survives it. Behind it packets are looked for where segments begin.
+func (p *mqtt) Gap(s *Session, dir Dir, missing int) Status {
 	if missing > p.skip[dir] {
-		return Done
+		if s.Reference {
+			return Done
+		}
+		p.skip[dir], p.lost[dir] = 0, true
+		return More
 	}
 	p.skip[dir] -= missing
 	return More

@@ -23,6 +23,7 @@ type mysqlParser struct {
 	login                   mysqlLogin
 	switched                string // plugin that the server changed to
 	seen                    int    // packets of the server
+	begun, flip             bool   // something came; the server sends as the session's source
 }
 
 const (
@@ -42,9 +43,12 @@ func newMySQL(r *spi.Registry) Protocol {
 		version: r.Declare(spi.Field{Path: "mysql.version", Type: spi.Term, Exprs: []string{"mysql.ver"}, Name: "Version", Help: "version the server announces"}),
 	}
 	return Protocol{
-		Name:     "mysql",
-		Matchers: []Matcher{{On: TCP, Offset: 3, Bytes: "\x00\x0a", MinLen: 16, Func: mysqlGreeting}},
-		Quiet:    true,
+		Name: "mysql",
+		Matchers: []Matcher{
+			{On: TCP, Offset: 3, Bytes: "\x00\x0a", MinLen: 16, Func: mysqlGreeting},
+			{On: TCP, Offset: 3, Bytes: "\x01", MinLen: 36, Func: mysqlLoginPacket},
+		},
+		Quiet: true,
 		New: func(s *Session) Parser {
 			if !s.Reference { // which does not count a greeting that nobody answers
 				s.AddProtocol("mysql")
@@ -54,8 +58,26 @@ func newMySQL(r *spi.Registry) Protocol {
 	}
 }
 
+// mysqlLoginPacket accepts a client's first packet, where the greeting was not seen: capabilities of the protocol since 4.1,
+// and bytes that are kept for later use, of which MariaDB uses the last four. The reference does not.
+func mysqlLoginPacket(s *Session, _ Dir, b []byte) bool {
+	const protocol41, head = 0x200, 32
+	if size := int(b[0]) | int(b[1])<<8 | int(b[2])<<16; s.Reference || size < head || size > len(b)-mysqlHeader {
+		return false
+	}
+	b = b[mysqlHeader:]
+	return binary.LittleEndian.Uint16(b)&protocol41 != 0 && b[7] <= 1 && len(bytes.Trim(b[9:head-4], "\x00")) == 0
+}
+
 // Parse implements Parser: the client's first packet says all. The server is read until it takes or refuses the log-in.
 func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if !p.begun && len(b) > mysqlHeader {
+		// A greeting has the number 0; where it is the first packet of all, the session's source is the server.
+		p.begun, p.flip = true, !s.Reference && (dir == Client) == (b[3] == 0)
+	}
+	if p.flip {
+		dir = dir.Other()
+	}
 	if dir == Server {
 		return p.server(s, b)
 	}

@@ -12,6 +12,7 @@ type pop3 struct {
 	Base
 	ntlm    *ntlm
 	mail    *mailFields
+	begun   bool        // something came
 	pending []pop3Reply // what replies will be, oldest first
 	auth    bool        // an AUTH exchange goes on
 	sasl    string      // whose mechanism it is, until the user is known
@@ -42,17 +43,24 @@ func newPOP3(r *spi.Registry) Protocol {
 	ntlm, mail := declareNTLM(r), newMailFields(r)
 	return Protocol{
 		Name: "pop3",
-		Matchers: []Matcher{{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool {
-			return s.OnPort(110) || bytes.Contains(b, []byte("POP")) || len(s.parsers) == 0 && bytes.HasSuffix(b, []byte("\r\n"))
-		}}},
-		New: func(*Session) Parser {
-			return &pop3{ntlm: ntlm, mail: mail, pending: []pop3Reply{pop3Line}} // the greeting
+		Matchers: []Matcher{
+			{On: TCP, Bytes: "+OK ", Func: func(s *Session, _ Dir, b []byte) bool {
+				return s.OnPort(110) || bytes.Contains(b, []byte("POP")) || len(s.parsers) == 0 && bytes.HasSuffix(b, []byte("\r\n"))
+			}},
+			onPort(110, dialogueLine("user ", "pass ", "apop ", "auth ", "capa", "stls", "stat", "list", "uidl", "retr ", "top ", "dele ", "quit", "-err")),
 		},
+		New: func(*Session) Parser { return &pop3{ntlm: ntlm, mail: mail} },
 	}
 }
 
 // Parse implements Parser.
 func (p *pop3) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	dir = s.sideOf(dir, 110)
+	if !p.begun {
+		if p.begun = true; dir == Server {
+			p.pending = append(p.pending, pop3Line) // the greeting, or a reply to what was not seen
+		}
+	}
 	n := 0
 	for {
 		line, used := nextLine(b[n:])
@@ -180,8 +188,8 @@ func isWord(b []byte) bool {
 }
 
 // Gap implements Parser: lines begin anew behind a gap. A message goes on without the hash of the part at hand.
-func (p *pop3) Gap(_ *Session, dir Dir, _ int) Status {
-	if dir == Server && p.lines {
+func (p *pop3) Gap(s *Session, dir Dir, _ int) Status {
+	if s.sideOf(dir, 110) == Server && p.lines {
 		p.message.gap()
 		p.within = false
 		return More

@@ -15,6 +15,8 @@ type postgresql struct {
 	askTLS  bool
 	asked   int // requests for encryption that have no answer: one byte each
 	started bool
+	begun   bool   // something came
+	flip    bool   // the server sends as the session's source
 	frames  frames // the server's
 }
 
@@ -47,13 +49,43 @@ func newPostgreSQL(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x2f"},
 			{On: TCP, Bytes: "\x00\x00\x00\x08\x04\xd2\x16\x30"},
 			{On: TCP, Offset: 4, Bytes: "\x04\xd2\x16\x2e", Func: lengthBE32},
+			{On: TCP, Bytes: "R\x00\x00\x00", MinLen: 9, Func: postgresqlAsks},
 		},
 		New: func(*Session) Parser { return &postgresql{f: f} },
 	}
 }
 
+// postgresqlAsks accepts how a server wants a client to log in, where the client was not seen: a message of a length that is
+// right for its method. The reference does not.
+func postgresqlAsks(s *Session, _ Dir, b []byte) bool {
+	const password, md5, sasl = 3, 5, 10
+	size := int(b[4])
+	if s.Reference || b[5]|b[6]|b[7] != 0 || len(b) < 1+size {
+		return false
+	}
+	switch b[8] {
+	case password:
+		return size == 8
+	case md5:
+		return size == 12
+	case sasl:
+		return size > 10 && b[size] == 0 && b[size-1] == 0
+	}
+	return false
+}
+
 // Parse implements Parser.
 func (p *postgresql) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if !p.begun {
+		p.begun = true
+		if b[0] == 'R' && p.asked == 0 { // the client was not seen: the server may be the session's source
+			s.AddProtocol("postgresql")
+			p.started, p.flip = true, dir == Client
+		}
+	}
+	if p.flip {
+		dir = dir.Other()
+	}
 	if dir == Server {
 		return p.server(s, b)
 	}

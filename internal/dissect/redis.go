@@ -11,8 +11,10 @@ import (
 // specification"): commands with the keys they name, and errors. Values pass.
 type redis struct {
 	Base
-	f    *redisFields
-	dirs [2]redisDir
+	f     *redisFields
+	dirs  [2]redisDir
+	begun bool
+	flip  bool // the server sends as the session's source
 }
 
 type redisFields struct {
@@ -50,6 +52,7 @@ func newRedis(r *spi.Registry) Protocol {
 		Matchers: []Matcher{
 			{On: TCP, Bytes: "*", MinLen: 6, Func: redisArray},
 			{On: TCP, Bytes: "+PONG\r\n"},
+			onPort(6379, dialogueLine("+OK", "-ERR ", "-WRONGTYPE ", "+QUEUED", "$", ":", "%", ">")),
 			{On: TCP, Port: 6379, Func: prefixes("PING\r\n", "INFO", "AUTH ", "-NOAUTH", "-DENIED")},
 		},
 		New: func(*Session) Parser { return &redis{f: f} },
@@ -58,6 +61,13 @@ func newRedis(r *spi.Registry) Protocol {
 
 // Parse implements Parser.
 func (p *redis) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	if !p.begun {
+		// Only servers begin their lines so, but for commands in text, which are words.
+		p.begun, p.flip = true, s.sideOf(Client, 6379) == Server || !s.Reference && dir == Client && bytes.IndexByte([]byte("+-:%_,#=~>("), b[0]) >= 0
+	}
+	if p.flip {
+		dir = dir.Other()
+	}
 	d := &p.dirs[dir]
 	n := 0
 	if d.lost {
@@ -261,6 +271,9 @@ func redisNext(b []byte, dir Dir) int {
 
 // Gap implements Parser: a value that is skipped survives it, and commands are found again behind it.
 func (p *redis) Gap(_ *Session, dir Dir, missing int) Status {
+	if p.flip {
+		dir = dir.Other()
+	}
 	d := &p.dirs[dir]
 	if missing > d.skip {
 		*d = redisDir{lost: true}

@@ -57,6 +57,9 @@ func newSMB(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x00", Func: at(4, "\xffSMB", "\xfeSMB", "\xfdSMB")},
 			{On: TCP, Bytes: "\x00", Func: func(s *Session, d Dir, b []byte) bool { return !s.Reference && at(4, "\xfcSMB")(s, d, b) }}, // compressed
 			{On: TCP, Bytes: "\x81\x00\x00\x44\x20", MinLen: 72, Func: netbiosRequest},
+			{On: TCP, Bytes: "\x82\x00\x00\x00\x00", Func: func(s *Session, dir Dir, b []byte) bool { // its answer, and SMB behind it
+				return !s.Reference && at(8, "\xffSMB", "\xfeSMB")(s, dir, b)
+			}},
 		},
 		New: func(*Session) Parser { return &smb{f: f, files: newSMBFiles(f.files)} },
 	}

@@ -29,6 +29,7 @@ func newSMTP(r *spi.Registry) Protocol {
 	greeting := func(s *Session, _ Dir, b []byte) bool {
 		return s.OnPort(25) || s.OnPort(587) || bytes.Contains(b, []byte("SMTP"))
 	}
+	smtpMiddle := []string{"mail from:", "rcpt to:", "rset", "bdat ", "auth ", "250 ", "250-", "354 ", "235 ", "334 ", "221 "}
 	command := func(_ *Session, _ Dir, b []byte) bool { return hasPrefixFold(b, "helo ") || hasPrefixFold(b, "ehlo ") }
 	return Protocol{
 		Name: "smtp",
@@ -38,6 +39,8 @@ func newSMTP(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "h", MinLen: 5, Func: command},
 			{On: TCP, Bytes: "E", MinLen: 5, Func: command},
 			{On: TCP, Bytes: "e", MinLen: 5, Func: command},
+			onPort(25, dialogueLine(smtpMiddle...)),
+			onPort(587, dialogueLine(smtpMiddle...)),
 		},
 		New: func(*Session) Parser { return &smtpParser{smtp: f} },
 	}
@@ -73,8 +76,12 @@ type smtpParser struct {
 	sasl              string // mechanism of the AUTH exchange at hand, until the user is known
 }
 
+// side returns which side of the dialogue sends in the direction.
+func (p *smtpParser) side(s *Session, dir Dir) Dir { return s.sideOf(s.sideOf(dir, 25), 587) }
+
 // Parse implements Parser.
 func (p *smtpParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	dir = p.side(s, dir)
 	n := 0
 	for n < len(b) {
 		if dir == Client && p.state == smtpBDAT {
@@ -133,7 +140,8 @@ func (p *smtpParser) piece(s *Session, b []byte) int {
 }
 
 // Gap implements Parser: a message survives it, without the hash of the attachment that lacks bytes.
-func (p *smtpParser) Gap(_ *Session, dir Dir, missing int) Status {
+func (p *smtpParser) Gap(s *Session, dir Dir, missing int) Status {
+	dir = p.side(s, dir)
 	switch {
 	case dir == Client && p.state == smtpData:
 		p.message.gap()

@@ -49,6 +49,7 @@ type sshParser struct {
 
 // Parse implements Parser.
 func (p *sshParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	dir = s.sideOf(dir, 22)
 	n := 0
 	for !p.greeted[dir] {
 		end := bytes.IndexByte(b[n:], '\n')

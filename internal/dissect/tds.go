@@ -9,12 +9,14 @@ import (
 )
 
 // tds reads the logins of Tabular Data Stream: version 7 of SQL Server (MS-TDS
-// 2.2.6.4) and 5 of Sybase (TDS 5.0 Functional Specification).
+// 2.2.6.4) and 5 of Sybase (TDS 5.0 Functional Specification). The handshake of TLS,
+// which stands in packets of the pre-login, goes to TLS.
 type tds struct {
 	Base
 	f    *tdsFields
 	skip [2]int
 	seen int // packets
+	tls  *nested
 }
 
 type tdsFields struct {
@@ -30,6 +32,7 @@ const (
 	tdsResult  = 0x04
 	tdsLogin7  = 0x10
 	tdsSSPI    = 0x11
+	tdsPrelog  = 0x12
 )
 
 func newTDS(r *spi.Registry) Protocol {
@@ -51,6 +54,9 @@ func newTDS(r *spi.Registry) Protocol {
 			{On: TCP, Bytes: "\x12\x01\x00", MinLen: tdsHeader, Func: tdsLength},
 			{On: TCP, Bytes: "\x10\x01\x00", MinLen: tdsHeader, Func: tdsLength},
 			{On: TCP, Bytes: "\x02\x00\x02\x00", MinLen: tdsHeader},
+			onPort(1433, func(b []byte) bool { // in the middle: statements, calls, answers, that are whole (MS-TDS 2.2.3.1)
+				return len(b) >= tdsHeader && (b[0] == 1 || b[0] == 3 || b[0] == 4 || b[0] == 14) && b[1] <= 1 && b[7] == 0 && int(binary.BigEndian.Uint16(b[2:])) == len(b)
+			}),
 			{On: TCP, Port: 1433, MinLen: tdsHeader, Func: tdsPacket},
 		},
 		New: func(*Session) Parser { return &tds{f: f} },
@@ -79,6 +85,9 @@ func (p *tds) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			return n, More
 		}
 		packet := b[n:]
+		if p.tls != nil && packet[0] != tdsPrelog && packet[0] != tdsResult && packet[0] != tdsLogin7 {
+			return n, Done // records of TLS, without packets around them
+		}
 		size := int(binary.BigEndian.Uint16(packet[2:]))
 		if size < tdsHeader || p.seen >= tdsPackets {
 			return n, Done
@@ -90,6 +99,8 @@ func (p *tds) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		p.seen++
 		body := packet[tdsHeader:need]
 		switch packet[0] {
+		case tdsPrelog:
+			p.handshake(s, dir, body)
 		case tdsLogin5:
 			p.login5(s, body)
 		case tdsLogin7:
@@ -103,6 +114,29 @@ func (p *tds) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		}
 		n += need
 		p.skip[dir] = size - need
+	}
+}
+
+// handshake gives a packet of the pre-login to TLS, if it is a piece of its handshake (MS-TDS 2.2.6.5 and 3.2.5.2). The
+// reference reads none.
+func (p *tds) handshake(s *Session, dir Dir, body []byte) {
+	const record, version = 0x16, 3
+	if s.Reference || s.nesting >= maxNesting || p.tls == nil && (len(body) < 2 || body[0] != record || body[1] != version) {
+		return
+	}
+	if p.tls == nil {
+		p.tls = newNested(s)
+		p.tls.begin(s, "tls")
+	}
+	if !p.tls.stream(s, dir, body) {
+		p.tls.gap(s, dir)
+	}
+}
+
+// End implements Parser.
+func (p *tds) End(s *Session, final bool) {
+	if p.tls != nil {
+		p.tls.end(s, final)
 	}
 }
 

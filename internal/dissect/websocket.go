@@ -8,10 +8,14 @@ import (
 
 // webSocket reads the frames of WebSocket (RFC 6455 section 5), to which HTTP
 // hands over after the upgrade. Compressed messages (RFC 7692) are counted and not read.
+// Binary messages, one behind the other, are the stream of what is spoken within:
+// MQTT, AMQP, VNC and others.
 type webSocket struct {
 	Base
-	f    *webSocketFields
-	dirs [2]webSocketDir
+	f       *webSocketFields
+	dirs    [2]webSocketDir
+	inner   *nested
+	scratch []byte
 }
 
 type webSocketFields struct {
@@ -21,6 +25,9 @@ type webSocketFields struct {
 // webSocketDir is the state of one direction.
 type webSocketDir struct {
 	remaining uint64 // payload bytes of the frame at hand that are to be skipped
+	inner     bool   // or that belong to the stream within
+	mask      [4]byte
+	maskAt    int
 	message   string // opcode of the message that continuation frames go on with
 }
 
@@ -57,6 +64,9 @@ func (w *webSocket) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	for {
 		if d.remaining > 0 {
 			skip := min(d.remaining, uint64(len(b)-n))
+			if d.inner {
+				w.within(s, dir, b[n:n+int(skip)])
+			}
 			d.remaining -= skip
 			n += int(skip)
 		}
@@ -143,15 +153,56 @@ func (w *webSocket) frame(s *Session, d *webSocketDir, b []byte) (int, bool) {
 		}
 	}
 	d.remaining = size - uint64(sample)
+	if d.inner = name == "Binary" && !compressed && !s.Reference; d.inner {
+		d.mask, d.maskAt = [4]byte{}, 0
+		if masked {
+			copy(d.mask[:], b[head-4:head])
+		}
+	}
 	return head + sample, true
 }
 
+// within gives bytes of binary messages to the stream within, unmasked.
+func (w *webSocket) within(s *Session, dir Dir, b []byte) {
+	const most = 1024 // bytes at a time
+	if s.nesting >= maxNesting || len(b) == 0 {
+		return
+	}
+	if w.inner == nil {
+		w.inner = newNested(s)
+	}
+	d := &w.dirs[dir]
+	for len(b) > 0 && w.inner.s.Wants(dir) {
+		w.scratch = append(w.scratch[:0], b[:min(len(b), most)]...)
+		for i := range w.scratch {
+			w.scratch[i] ^= d.mask[(d.maskAt+i)%4]
+		}
+		d.maskAt += len(w.scratch)
+		b = b[len(w.scratch):]
+		if !w.inner.stream(s, dir, w.scratch) {
+			w.inner.gap(s, dir)
+			return
+		}
+	}
+}
+
+// End implements Parser.
+func (w *webSocket) End(s *Session, final bool) {
+	if w.inner != nil {
+		w.inner.end(s, final)
+	}
+}
+
 // Gap implements Parser: a frame of known length survives it.
-func (w *webSocket) Gap(_ *Session, dir Dir, missing int) Status {
+func (w *webSocket) Gap(s *Session, dir Dir, missing int) Status {
 	d := &w.dirs[dir]
 	if uint64(missing) > d.remaining {
 		return Done
 	}
 	d.remaining -= uint64(missing)
+	if d.inner && w.inner != nil {
+		w.inner.gap(s, dir)
+		d.maskAt += missing
+	}
 	return More
 }

@@ -1,0 +1,238 @@
+package dissect
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+)
+
+// TestCassandraSegments reads version 5 with LZ4, as DataStax' client and server for Go spoke it; also from the middle on.
+func TestCassandraSegments(t *testing.T) {
+	client := string(fromHex(t, "0500000101000000490003000b43514c5f56455253494f4e0005332e302e30000b434f4d5052455353494f4e00034c5a34000b4452495645525f4e414d450012446174615374"+
+		"617820476f20636c69656e741e00000004e4ee75050000020f00000015000000110063617373616e6472610067656865696dd156659f1c000000049569710500000307000000"+
+		"1300000009555345206c6164656e0000000000000a9c19804b0000000493d10105000004070000004200000038435245415445205441424c45204946204e4f54204558495354"+
+		"53206b732e75736572732028696420696e74207072696d617279206b65792900000000000029fd30733e0144d505117b32ff2d05000005070000ea990000ea8f494e53455254"+
+		"20494e544f206b732e6b756e64656e202869642c206e616d65292056414c5545532028312c202778780200ffffffffffffffffffffffffffffffffffffffffffffffffffffff"+
+		"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"+
+		"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"+
+		"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff2c00"+
+		"0200e0787878787878272900000000000006054957"))
+	server := string(fromHex(t, "85010001030000003700000031f022002f6f72672e6170616368652e63617373616e6472612e617574682e50617373776f726441757468656e74696361746f721200000004c2"+
+		"fd6e8501000210000000090000000440ffffffffef6b9f1219000000044a83b18501000308000000100000000bb00000000300056c6164656e3fe2e9a71200000004c2fd6e85"+
+		"0100040800000009000000044000000001328d32cc"))
+	wireSession(t, 9042, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "cassandra.driver", "DataStax Go client")
+		wantStrings(t, s, "cassandra.user", "cassandra")
+		wantStrings(t, s, "cassandra.keyspace", "laden")
+		wantStrings(t, s, "cassandra.statement", "USE", "CREATE", "INSERT")
+		wantStrings(t, s, "cassandra.table", "ks.users", "ks.kunden")
+		wantStrings(t, s, "cassandra.authenticator", "PasswordAuthenticator")
+	}, client, server)
+	const startup = 9 + 0x49
+	s := newTestSession(allProtocols(), TCP, 40000, 9042)
+	s.Stream(Client, []byte(client[startup:]))
+	s.End(true)
+	wantStrings(t, s, "cassandra.statement", "USE", "CREATE", "INSERT")
+	// Plain segments: two messages in one, and one in two; behind missing bytes they are found again.
+	message := func(text string) string {
+		return "\x05\x00\x00\x01\x07" + counted(4, counted(4, text)+"\x00\x00")
+	}
+	segment := func(payload string, whole int) string {
+		header := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)|whole<<17))[:3]
+		return string(header) + string(binary.LittleEndian.AppendUint32(nil, cassandraCRC(header))[:3]) + payload + "CRC4"
+	}
+	long := message("INSERT INTO a.long (x) VALUES ('" + strings.Repeat("x", 150000) + "')")
+	s = newTestSession(allProtocols(), TCP, 40000, 9042)
+	s.Stream(Client, []byte(segment(message("USE a")+message("SELECT x FROM a.b"), 1)))
+	s.Stream(Client, []byte(segment(long[:131071], 0)))
+	s.Stream(Client, []byte(segment(long[131071:], 0)+segment(message("DELETE FROM a.c"), 1)))
+	s.Gap(Client, 500)
+	s.Stream(Client, []byte("of another segment"))
+	s.Stream(Client, []byte(segment(message("UPDATE a.d SET x = 1"), 1)))
+	s.End(true)
+	wantStrings(t, s, "cassandra.statement", "USE", "SELECT", "INSERT", "DELETE", "UPDATE")
+	wantStrings(t, s, "cassandra.table", "a.b", "a.long", "a.c", "a.d")
+}
+
+// TestLZ4Block decodes blocks (LZ4 Block Format Description): literals, a match that runs into itself, lengths of many bytes.
+func TestLZ4Block(t *testing.T) {
+	for _, tt := range []struct {
+		name, block, want string
+		limit             int
+	}{
+		{"literals", "\x50hello", "hello", 100},
+		{"a match", "\x32abc\x03\x00\x10x", "abcabcabcx", 100},
+		{"long literals", "\xf0\x05" + strings.Repeat("y", 20), strings.Repeat("y", 20), 100},
+		{"to the limit", "\x1fa\x01\x00\xff\xff\x00", strings.Repeat("a", 50), 50},
+		{"cut off", "\x50hel", "hel", 100},
+		{"an offset before the beginning", "\x10a\x05\x00", "a", 100},
+		{"nothing", "", "", 100},
+	} {
+		if got := string(lz4Block(nil, []byte(tt.block), tt.limit)); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func FuzzLZ4Block(f *testing.F) {
+	f.Add([]byte("\x32abc\x03\x00\x10x"))
+	f.Add([]byte("\x1fa\x01\x00\xff\xff\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got := lz4Block(nil, b, 4096); len(got) > 4096 {
+			t.Fatalf("%d bytes of %d", len(got), 4096)
+		}
+	})
+}
+
+func TestMongoPacked(t *testing.T) {
+	name := func(s string) string { return s + "\x00" }
+	le := func(n int) string { return string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
+	text := func(key, value string) string { return "\x02" + name(key) + le(len(value)+1) + name(value) }
+	message := func(elements string) []byte {
+		return []byte("\x00\x00\x00\x00\x00" + le(len(elements)+5) + elements + "\x00")
+	}
+	find := text("find", "users") + text("$db", "shop")
+	plain := message(find + text("filler", strings.Repeat("abcdefgh", 20000)))
+	short := message(find)
+	var zipped bytes.Buffer
+	w := zlib.NewWriter(&zipped)
+	if _, err := w.Write(plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		id   byte
+		body []byte
+		size int
+	}{
+		{"none", 0, plain, len(plain)},
+		{"Snappy", 1, s2.EncodeSnappy(nil, short), len(short)},
+		{"zlib", 2, zipped.Bytes(), len(plain)},
+		{"Zstandard", 3, z.EncodeAll(plain, nil), len(plain)},
+	} {
+		packed := le(16+9+len(tt.body)) + le(1) + le(0) + le(mongoPacked) + le(mongoMsg) + le(tt.size) + string([]byte{tt.id}) + string(tt.body)
+		t.Run(tt.name, func(t *testing.T) {
+			wireSession(t, 27017, func(t *testing.T, s *Session) {
+				t.Helper()
+				wantStrings(t, s, "protocol", "mongo")
+				wantStrings(t, s, "mongo.command", "find")
+				wantStrings(t, s, "mongo.collection", "users")
+			}, packed, "")
+		})
+	}
+}
+
+// TestWebSocketWithin reads MQTT in binary messages, masked and in pieces, as browsers speak it.
+func TestWebSocketWithin(t *testing.T) {
+	mask := func(b string) string {
+		out := []byte(b)
+		for i := range out {
+			out[i] ^= "\x01\x02\x03\x04"[i%4]
+		}
+		return string(out)
+	}
+	connect := "\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ws"
+	publish := "\x30\x08\x00\x03a/bxyz"
+	client := "\x82\x90\x01\x02\x03\x04" + mask(connect) + "\x02\x84\x01\x02\x03\x04" + mask(publish[:4]) + "\x80\x86\x01\x02\x03\x04" + mask(publish[4:])
+	upgrade := "GET /mqtt HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+	accept := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+	for _, n := range []int{1000, 3} {
+		s := httpSession(n, upgrade, accept, client, "\x82\x04\x20\x02\x00\x00")
+		s.End(true)
+		wantStrings(t, s, "protocol", "http", "websocket", "mqtt")
+		wantStrings(t, s, "mqtt.clientId", "ws")
+		wantStrings(t, s, "mqtt.topic", "a/b")
+		wantStrings(t, s, "tags")
+	}
+}
+
+func TestDNSAnywhere(t *testing.T) {
+	query := "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01"
+	answer := "\x12\x34\x85\x80\x00\x01\x00\x01\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\xc0\x00\x02\x0a"
+	for name, tt := range map[string]struct {
+		b    string
+		want bool
+	}{
+		"a query":                {query, true},
+		"an answer":              {answer, true},
+		"a byte too many":        {query + "x", false},
+		"a record cut off":       {answer[:len(answer)-1], false},
+		"a query with an answer": {strings.Replace(answer, "\x85\x80", "\x01\x00", 1), false},
+		"a type nobody asks for": {strings.Replace(query, "\x00\x00\x01\x00\x01", "\x00\x00\x7f\x00\x01", 1), false},
+		"zeros":                  {string(make([]byte, 60)), false},
+	} {
+		s := newTestSession(allProtocols(), UDP, 40000, 5300)
+		s.Datagram(Client, 0, []byte(tt.b))
+		s.End(true)
+		if got := s.HasProtocol("dns"); got != tt.want {
+			t.Errorf("%s: dns is %v", name, got)
+		}
+		s = newTestSession(allProtocols(), TCP, 40000, 5300)
+		s.Stream(Client, []byte(counted(2, tt.b)))
+		s.End(true)
+		if got := s.HasProtocol("dns"); got != tt.want {
+			t.Errorf("%s over TCP: dns is %v", name, got)
+		}
+	}
+}
+
+// TestMiddle holds what is told of connections that are captured from their middle on, or of which one side is missing. The
+// session's source may be the server then.
+func TestMiddle(t *testing.T) {
+	greeting := "\x2f\x00\x00\x00\x0a8.0.36\x00" + strings.Repeat("z", 39)
+	login := "\x27\x00\x00\x01\x05\xa2\x00\x00\x00\x00\x00\x01\x21" + string(make([]byte, 23)) + "alice\x00\x00"
+	for _, tt := range []struct {
+		name          string
+		src, dst      uint16
+		first, second string // what the session's source sends, and the other side
+		path          string
+		want          []string
+	}{
+		{"Redis, an answer first", 6379, 40000, "-WRONGTYPE Operation\r\n$3\r\nfoo\r\n", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "redis.command", []string{"GET"}},
+		{"Redis, errors of the answer", 6379, 40000, "-WRONGTYPE Operation\r\n", "", "redis.error", []string{"WRONGTYPE"}},
+		{"MySQL, a greeting first", 3306, 40000, greeting, login, "mysql.user", []string{"alice"}},
+		{"MySQL, no greeting", 40000, 3306, login, "", "mysql.user", []string{"alice"}},
+		{"MySQL, the version", 3306, 40000, greeting, login, "mysql.version", []string{"8.0.36"}},
+		{"PostgreSQL, the server alone", 5432, 40000, "R\x00\x00\x00\x0c\x00\x00\x00\x05saltE\x00\x00\x00\x0cC28P01\x00\x00", "", "postgresql.error", []string{"28P01"}},
+		{"SMTP, an envelope", 40000, 25, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "", "email.src", []string{"a@b.example"}},
+		{"SMTP, a reply first", 25, 40000, "250 2.1.0 Ok\r\n", "RCPT TO:<c@d.example>\r\n", "email.dst", []string{"c@d.example"}},
+		{"IMAP, the client alone", 40000, 143, "a1 LOGIN alice secret\r\na2 SELECT Archive\r\n", "", "email.folder", []string{"Archive"}},
+		{"IMAP, an answer first", 143, 40000, "a1 OK Logged in\r\n", "a2 SELECT Archive\r\n", "email.folder", []string{"Archive"}},
+		{"POP3, the client alone", 40000, 110, "USER alice\r\nPASS secret\r\n", "", "user", []string{"alice"}},
+		{"MQTT, a message first", 40000, 1883, "\x30\x08\x00\x03a/bxyz", "", "mqtt.topic", []string{"a/b"}},
+		{"MQTT, a subscription of version 5", 40000, 1883, "\x82\x0b\x00\x01\x02\x0b\x07\x00\x03a/b\x01", "", "mqtt.topic", []string{"a/b"}},
+		{"LDAP, an end", 40000, 389, "0\x05\x02\x01\x02B\x00", "", "ldap.operation", []string{"unbind"}},
+		{"TDS, a statement", 40000, 1433, "\x01\x01\x00\x0c\x00\x00\x01\x00xxxx", "", "protocol", []string{"tds"}},
+	} {
+		s := newTestSession(allProtocols(), TCP, tt.src, tt.dst)
+		s.Stream(Client, []byte(tt.first))
+		s.Stream(Server, []byte(tt.second))
+		s.End(true)
+		t.Run(tt.name, func(t *testing.T) { wantStrings(t, s, tt.path, tt.want...) })
+	}
+}
+
+// TestTDSHandshake reads the TLS that stands in packets of the pre-login.
+func TestTDSHandshake(t *testing.T) {
+	packet := func(body string) string { return "\x12\x01" + u16be(8+len(body)) + "\x00\x00\x01\x00" + body }
+	wireSession(t, 14330, func(t *testing.T, s *Session) {
+		t.Helper()
+		wantStrings(t, s, "protocol", "tds", "tls")
+		if len(stringsOf(s, "tls.ja3")) != 1 {
+			t.Error("no JA3 of the handshake")
+		}
+	}, packet("\x00\x00\x1a\x00\x06\xff")+packet(tlsHelloBytes[:20])+packet(tlsHelloBytes[20:])+"\x17\x03\x03\x00\x10"+strings.Repeat("e", 16), "")
+}
