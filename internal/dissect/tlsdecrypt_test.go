@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hkdf"
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"mime/multipart"
 	"net"
 	nethttp "net/http"
 	"slices"
@@ -67,6 +69,36 @@ func (l *tapListener) note(dir Dir, b []byte) {
 // what went over the wire and the key log.
 func httpsTalk(t testing.TB, version, suite uint16, h2 bool, curves ...ctls.CurveID) ([]flight, []byte) {
 	t.Helper()
+	config := &ctls.Config{MinVersion: version, MaxVersion: version, CipherSuites: []uint16{suite}, CurvePreferences: curves}
+	page := func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.WriteString(w, "<html>"+strings.Repeat("a", 40_000)); err != nil {
+			t.Error(err)
+		}
+	}
+	var requests []*nethttp.Request
+	for _, body := range []string{"", "user=me&word=secret"} {
+		method := map[bool]string{true: "GET", false: "POST"}[body == ""]
+		requests = append(requests, newRequest(t, method, "/hidden/"+strings.ToLower(method), strings.NewReader(body)))
+	}
+	return overTLS(t, config, h2, page, requests...)
+}
+
+func newRequest(t testing.TB, method, path string, body io.Reader) *nethttp.Request {
+	t.Helper()
+	r, err := nethttp.NewRequest(method, "https://secret.example.org"+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// overTLS has a real client make requests of a real server, one after the other on one connection, and returns what went over the
+// wire and the key log.
+func overTLS(t testing.TB, config *ctls.Config, h2 bool, handler nethttp.HandlerFunc, requests ...*nethttp.Request) ([]flight, []byte) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -82,24 +114,12 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool, curves ...ctls.Curv
 	}
 	l := &tapListener{Listener: inner}
 	var keys bytes.Buffer
-	protocols := []string{"http/1.1"}
+	config.Certificates = []ctls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	config.KeyLogWriter, config.NextProtos = &keys, []string{"http/1.1"}
 	if h2 {
-		protocols = []string{"h2"}
+		config.NextProtos = []string{"h2"}
 	}
-	server := &nethttp.Server{
-		Handler: nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
-				t.Error(err)
-			}
-			if _, err := io.WriteString(w, "<html>"+strings.Repeat("a", 40_000)); err != nil {
-				t.Error(err)
-			}
-		}),
-		TLSConfig: &ctls.Config{
-			Certificates: []ctls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: version, MaxVersion: version,
-			CipherSuites: []uint16{suite}, NextProtos: protocols, KeyLogWriter: &keys, CurvePreferences: curves,
-		},
-	}
+	server := &nethttp.Server{Handler: handler, TLSConfig: config}
 	if !h2 {
 		server.TLSNextProto = map[string]func(*nethttp.Server, *ctls.Conn, nethttp.Handler){}
 	}
@@ -107,16 +127,13 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool, curves ...ctls.Curv
 	go func() { done <- server.ServeTLS(l, "", "") }()
 	transport := &nethttp.Transport{
 		ForceAttemptHTTP2: h2,
-		TLSClientConfig:   &ctls.Config{InsecureSkipVerify: true, ServerName: "secret.example.org", MinVersion: version, MaxVersion: version, NextProtos: protocols}, //nolint:gosec // the certificate is of this test
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", inner.Addr().String())
+		},
+		TLSClientConfig: &ctls.Config{InsecureSkipVerify: true, ServerName: "secret.example.org", MinVersion: config.MinVersion, MaxVersion: config.MaxVersion, NextProtos: config.NextProtos}, //nolint:gosec // the certificate is of this test
 	}
 	client := &nethttp.Client{Transport: transport, Timeout: 10 * time.Second}
-	for _, body := range []string{"", "user=me&word=secret"} {
-		method := map[bool]string{true: "GET", false: "POST"}[body == ""]
-		req, err := nethttp.NewRequest(method, "https://"+inner.Addr().String()+"/hidden/"+strings.ToLower(method), strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Host = "secret.example.org"
+	for _, req := range requests {
 		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -138,6 +155,53 @@ func httpsTalk(t testing.TB, version, suite uint16, h2 bool, curves ...ctls.Curv
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.log, bytes.Clone(keys.Bytes())
+}
+
+// TestDecryptedFiles holds that files which a real client downloads and uploads over TLS are named and hashed, of both versions of HTTP.
+func TestDecryptedFiles(t *testing.T) {
+	set := New()
+	program := "MZ\x90\x00" + strings.Repeat("program ", 20_000)
+	const typ = "application/vnd.microsoft.portable-executable"
+	handler := func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch r.URL.Path {
+		case "/dl/tool.exe":
+			nethttp.ServeContent(w, r, "tool.exe", time.Time{}, strings.NewReader(program))
+		case "/report":
+			w.Header().Set("Content-Disposition", `attachment; filename="the report.pdf"`)
+			if _, err := io.WriteString(w, "%PDF-1.7 report"); err != nil {
+				t.Error(err)
+			}
+		default:
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, h2 := range []bool{false, true} {
+		var form bytes.Buffer
+		w := multipart.NewWriter(&form)
+		part, err := w.CreateFormFile("upload", "up.exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(part, program); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		upload := newRequest(t, "POST", "/up", &form)
+		upload.Header.Set("Content-Type", w.FormDataContentType())
+		ranged := newRequest(t, "GET", "/dl/tool.exe", nil)
+		ranged.Header.Set("Range", "bytes=0-99")
+		flights, keys := overTLS(t, &ctls.Config{MinVersion: ctls.VersionTLS12}, h2, handler,
+			newRequest(t, "GET", "/dl/tool.exe", nil), newRequest(t, "GET", "/report", nil), upload, ranged)
+		s := decryptSession(set, flights, keys)
+		s.End(true)
+		wantFiles(t, s, wholeFile("http", "tool.exe", typ, program), wholeFile("http", "the report.pdf", "application/pdf", "%PDF-1.7 report"),
+			wholeFile("http", "up.exe", typ, program), "http tool.exe 100 "+typ+" - -")
+		wantStrings(t, s, "tags", "cert:self-signed", "tls:decrypted")
+	}
 }
 
 func decryptSession(set *Set, flights []flight, keys []byte) *Session {
