@@ -200,7 +200,7 @@ func (g *Segment) Finish(sealed []Sealed, taken, left Losses, next capture.Posit
 	for _, c := range chunks {
 		st.Sequence, st.KeyNanos = max(st.Sequence, c.Sequence+1), max(st.KeyNanos, c.KeyNanos)
 	}
-	st.Taken, st.TakenBy = taken, g.Number
+	st.Taken, st.TakenBy, st.Left = taken, g.Number, left
 	st.Carried = st.Carried.less(taken)
 	st.Carried.add(left)
 	st.goTo(next, g.Number+1)
@@ -209,7 +209,7 @@ func (g *Segment) Finish(sealed []Sealed, taken, left Losses, next capture.Posit
 	}
 	s.mu.Lock()
 	l.state.Sequence, l.state.KeyNanos = max(l.state.Sequence, st.Sequence), max(l.state.KeyNanos, st.KeyNanos)
-	l.state.Taken, l.state.TakenBy = taken, g.Number
+	l.state.Taken, l.state.TakenBy, l.state.Left = taken, g.Number, left
 	l.state.Carried = l.state.Carried.less(taken)
 	l.state.Carried.add(left)
 	l.state.goTo(next, g.Number+1)

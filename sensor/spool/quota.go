@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"wirelake/sensor/capture"
@@ -158,10 +159,30 @@ func (s *Spool) dropOne() bool {
 func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64, g *Segment) {
 	l.fileMu.Lock()
 	defer l.fileMu.Unlock()
+	// First it is noted, then done: a start that finds the file deletes it. The disk may be
+	// too full for the note, and then there must be room first.
+	s.mu.Lock()
+	st := l.state
+	s.mu.Unlock()
+	st.carry(lost)
+	if g != nil {
+		st.goTo(g.next, g.Number+1)
+	}
+	st.Dropping = filepath.Base(path)
+	noted := l.store(st)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Error("spool is full and the oldest file cannot be deleted", "file", path, "error", err)
 		s.trouble(err)
-		return // it is found again at the next start
+		s.mu.Lock()
+		st = l.state
+		s.mu.Unlock()
+		if noted == nil { // it is found again at the next start
+			noted = l.store(st)
+		}
+		if noted != nil {
+			s.log.Error("state of the lane not noted", "lane", l.name, "error", noted)
+		}
+		return
 	}
 	s.log.Error("spool is full: the oldest packets are lost", "lane", l.name, "file", path, "packets", packets)
 	l.counts.quotaOldest.Add(packets)
@@ -170,10 +191,16 @@ func (s *Spool) dropped(l *Lane, path string, lost Losses, packets uint64, g *Se
 	if g != nil {
 		l.state.goTo(g.next, g.Number+1)
 	}
-	st := l.state
+	if noted == nil {
+		l.state.Dropping = st.Dropping
+	}
+	st = l.state
 	s.mu.Unlock()
-	if err := l.store(st); err != nil {
-		s.log.Error("losses not noted: after a crash no chunk would tell of them", "lane", l.name, "packets", packets, "error", err)
+	if noted != nil {
+		noted = l.store(st)
+	}
+	if noted != nil {
+		s.log.Error("losses not noted: after a crash no chunk would tell of them", "lane", l.name, "packets", packets, "error", noted)
 	}
 }
 

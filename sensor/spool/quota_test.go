@@ -336,6 +336,12 @@ func TestFinishIsAtomic(t *testing.T) {
 	write(chunkName, "whole")
 	write(stateFile, `{"version":1,"sequence":4,"key_nanos":5,"carried":{},"taken":{"Quota":9},"taken_by":0}`)
 	check("state noted", 1, 0, 4, Losses{Quota: 9})
+	write(stateFile, `{"version":1,"sequence":4,"key_nanos":5,"carried":{"Kernel":7,"Disk":2},"taken":{"Quota":9},"taken_by":0,"left":{"Kernel":7}}`)
+	check("state noted, losses left", 1, 0, 4, Losses{Quota: 9, Disk: 2})
+	write("0000000009.wal", string(wal))
+	write(stateFile, `{"version":1,"sequence":4,"key_nanos":5,"carried":{"Quota":100},"dropping":"0000000009.wal","taken_by":99}`)
+	check("dropped and counted", 1, 0, 4, Losses{Quota: 100})
+	write(stateFile, `{"version":1,"sequence":4,"key_nanos":5}`)
 	write(chunkName, "whole")
 	if err := os.Remove(filepath.Join(dir, "0000000000.wal")); err != nil {
 		t.Fatal(err)

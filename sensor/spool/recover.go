@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,11 @@ func (l *Lane) recover() error {
 		l.log.Error("state of a lane cannot be read; its chunks and the store tell the sequence", "lane", l.name, "error", err)
 	}
 	l.next = l.state.PositionBy // no number comes twice: what is noted of a segment is of one
+	if name := l.state.Dropping; name != "" && name == filepath.Base(name) {
+		if err := os.Remove(filepath.Join(l.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	files, err := os.ReadDir(l.dir)
 	if err != nil {
 		return err
@@ -73,9 +79,10 @@ func (l *Lane) recover() error {
 		return err
 	}
 	for _, g := range l.segments {
-		if g.Number == l.state.TakenBy && !l.state.Taken.none() {
-			l.state.carry(l.state.Taken) // its chunk was not finished
-			l.state.Taken = Losses{}
+		if st := &l.state; g.Number == st.TakenBy { // its chunk was not finished
+			st.carry(st.Taken)
+			st.Carried = st.Carried.less(st.Left)
+			st.Taken, st.Left = Losses{}, Losses{}
 		}
 	}
 	for _, c := range l.chunks {

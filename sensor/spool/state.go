@@ -23,6 +23,11 @@ type laneState struct {
 	// segment is still there: the chunk was not finished.
 	Taken   Losses `json:"taken"`
 	TakenBy uint64 `json:"taken_by"`
+	// Left is what Carried got from that segment itself, which is in it again.
+	Left Losses `json:"left"`
+	// Dropping is a file whose packets Carried counts as lost already: when it is still
+	// there, it was about to be deleted.
+	Dropping string `json:"dropping,omitempty"`
 
 	// Position is where the lane's next packet stands, when no segment from PositionBy on
 	// says so.
