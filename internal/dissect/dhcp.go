@@ -87,7 +87,7 @@ func (p *dhcp) Datagram(s *Session, _ Dir, b []byte) Status {
 		if len(v) == 0 {
 			continue
 		}
-		switch code {
+		switch code { // texts may end with zeros (RFC 2132 section 2)
 		case 12:
 			s.Doc.AddBytes(p.host, bytes.TrimRight(v, "\x00"))
 		case 50:
@@ -99,7 +99,7 @@ func (p *dhcp) Datagram(s *Session, _ Dir, b []byte) Status {
 				s.Doc.AddString(p.typ, name)
 			}
 		case 60:
-			s.Doc.AddBytes(p.classID, v)
+			s.Doc.AddBytes(p.classID, bytes.TrimRight(v, "\x00"))
 		}
 	}
 	return More

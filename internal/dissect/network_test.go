@@ -60,6 +60,10 @@ func TestDHCP(t *testing.T) {
 	long := newTestSession(New(), UDP, 68, 67)
 	option := append([]byte{0x3c, 255}, strings.Repeat("v", 255)...) // its length and its header are more than a byte holds
 	long.Datagram(Client, 0, slices.Concat(b[:240], option, []byte("\x0c\x01h\xff")))
+	ended := newTestSession(New(), UDP, 68, 67)
+	ended.Datagram(Client, 0, append(b[:240:240], "\x3c\x05CE 5\x00\x0c\x02h\x00\xff"...))
+	wantStrings(t, ended, "dhcp.classId", "CE 5")
+	wantStrings(t, ended, "dhcp.host", "h")
 	wantStrings(t, long, "dhcp.classId", strings.Repeat("v", 255))
 	wantStrings(t, long, "dhcp.host", "h")
 }

@@ -146,6 +146,13 @@ func TestEncapsulations(t *testing.T) {
 		{"AVS under Prism's link type", LinkPrism, cat(hx("80211002 00000040"), make([]byte, 56), hx("0801 0000"), hx(macC+macB+macA), hx("0000 aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
 		{"PPI with check sequence", LinkPPI, cat(hx("00 00 2000 69000000 0200 1400 0000000000000000 0100 0200 0000 0000 0000 0000"), hx("0801 0000"), hx(macC+macB+macA), hx("0000 aaaa03 000000 0800"), innerTCP(), hx("01020304")), in4 + ab + hi, 0},
 		{"PPI, aligned fields, Ethernet", LinkPPI, cat(hx("00 01 1000 01000000 3075 0100 ff 000000"), innerEth), in4 + cd + hi, 0},
+		{"PPI within PPI", LinkPPI, cat(hx("00 00 0800 c0000000"), hx("00 00 0800 01000000"), innerEth), "unknown link type 192 corrupt-ether", 0},
+		{"pf's log, IPv4", LinkPFLog, cat(hx("3d 02 00 00"), make([]byte, 60), innerTCP()), in4 + hi, 0},
+		{"pf's log, IPv6 of FreeBSD", LinkPFLog, cat(hx("45 1c 01 00"), make([]byte, 68), innerTCP6()), in6 + hi, 0},
+		{"enc", LinkEnc, cat(hx("02000000 00001234 00000004"), innerTCP()), in4 + hi, 0},
+		{"enc, big endian", LinkEnc, cat(hx("00000018 00001234 00000004"), innerTCP6()), in6 + hi, 0},
+		{"PKTAP, Ethernet", LinkPKTAP, cat(hx("6c000000 01000000 01000000"), make([]byte, 96), innerEth), in4 + cd + hi, 0},
+		{"PKTAP, loopback", LinkPKTAP, cat(hx("6c000000 01000000 00000000"), make([]byte, 96), hx("1e000000"), innerTCP6()), in6 + hi, 0},
 		{"802.11 encrypted", Link80211, cat(hx("0841 0000"), hx(macC+macB+macA), hx("0000"), []byte("ciphertext")), "mac 02:00:00:00:00:01 <-> 02:00:00:00:00:02 ethertype 0x0000 back unknown-ether" + ab, 0},
 		{"802.11 beacon", Link80211, cat(hx("8000 0000"), hx("ffffffffffff"+macB+macB), hx("0000"), []byte("beacon")), "group ff:ff:ff:ff:ff:ff ethertype 0x0000 unknown-ether mac 02>ff", 0},
 

@@ -10,7 +10,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	links := []uint32{
 		LinkEthernet, LinkNull, LinkPPP, LinkRaw, LinkPPPEther, LinkCHDLC, Link80211, LinkFrameRelay, LinkLoop,
-		LinkSLL, LinkSLL2, Link80211Radio, LinkPPPWithDir, LinkMPLS, LinkNFLOG, LinkPrism, LinkAVS, LinkPPI, 147,
+		LinkSLL, LinkSLL2, Link80211Radio, LinkPPPWithDir, LinkMPLS, LinkNFLOG, LinkPrism, LinkAVS, LinkPPI, LinkEnc, LinkPFLog, LinkPKTAP, 147,
 	}
 	for _, b := range benchFrames() {
 		f.Add(uint8(0), b)

@@ -16,7 +16,9 @@ const (
 	Link80211      uint32 = 105
 	LinkFrameRelay uint32 = 107
 	LinkLoop       uint32 = 108
+	LinkEnc        uint32 = 109
 	LinkSLL        uint32 = 113
+	LinkPFLog      uint32 = 117
 	LinkPrism      uint32 = 119
 	Link80211Radio uint32 = 127
 	LinkAVS        uint32 = 163
@@ -26,13 +28,27 @@ const (
 	LinkIPv4       uint32 = 228
 	LinkIPv6       uint32 = 229
 	LinkNFLOG      uint32 = 239
+	LinkPKTAP      uint32 = 258
 	LinkSLL2       uint32 = 276
 )
 
 // link decodes the link-layer header and all above it.
 func (d *Decoder) link(b []byte, p *Packet) {
-	ok := false
-	switch d.linkType {
+	ok, known := d.linkOf(d.linkType, b, p)
+	if !known {
+		p.L3, p.Mark = b, MarkUnknownLink
+		d.keyMAC(p, 0)
+		return
+	}
+	if !ok {
+		d.corruptLink(b, p)
+	}
+}
+
+// linkOf decodes the header of a link type and all above it. It returns false for ok when nothing led to a key, and for
+// known when the type is none that is decoded.
+func (d *Decoder) linkOf(typ uint32, b []byte, p *Packet) (ok, known bool) {
+	switch typ {
 	case LinkEthernet:
 		ok = d.ethernet(b, p, 0)
 	case LinkRaw, LinkRawBSD, LinkRawOpenBSD, LinkIPv4, LinkIPv6:
@@ -71,14 +87,29 @@ func (d *Decoder) link(b []byte, p *Packet) {
 		ok = d.avs(b, p)
 	case LinkPPI:
 		ok = d.ppi(b, p)
+	case LinkEnc: // address family, SPI, flags
+		ok = len(b) >= 12 && d.family(hostOrder(b), b[12:], p)
+	case LinkPFLog:
+		ok = d.pflog(b, p)
+	case LinkPKTAP:
+		ok = d.pktap(b, p)
 	default:
+		return false, false
+	}
+	return ok, true
+}
+
+// within decodes what a header that names a link type has behind it.
+func (d *Decoder) within(typ uint32, b []byte, p *Packet) bool {
+	if typ == LinkPPI || typ == LinkPKTAP {
+		return false
+	}
+	ok, known := d.linkOf(typ, b, p)
+	if !known {
 		p.L3, p.Mark = b, MarkUnknownLink
 		d.keyMAC(p, 0)
-		return
 	}
-	if !ok {
-		d.corruptLink(b, p)
-	}
+	return ok || !known
 }
 
 // corruptLink keys a frame in which nothing led to a network layer that is sound.
@@ -122,19 +153,53 @@ func (d *Decoder) null(b []byte, p *Packet) bool {
 	if len(b) < 4 {
 		return false
 	}
-	af := binary.LittleEndian.Uint32(b)
-	if af > 0xffff {
-		af = be32(b)
+	return d.family(hostOrder(b), b[4:], p)
+}
+
+// hostOrder reads a small number in the byte order of the capturing host.
+func hostOrder(b []byte) uint32 {
+	n := binary.LittleEndian.Uint32(b)
+	if n > 0xffff {
+		n = be32(b)
 	}
+	return n
+}
+
+// family decodes what an address family names.
+func (d *Decoder) family(af uint32, b []byte, p *Packet) bool {
 	switch af {
 	case 2: // AF_INET everywhere
-		return d.network(etherIPv4, b[4:], p, 0)
+		return d.network(etherIPv4, b, p, 0)
 	case 10, 24, 28, 30: // AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, Darwin
-		return d.network(etherIPv6, b[4:], p, 0)
+		return d.network(etherIPv6, b, p, 0)
 	}
-	p.L3Type, p.L3, p.Mark = uint16(af), b[4:], MarkUnknownEther
+	p.L3Type, p.L3, p.Mark = uint16(af), b, MarkUnknownEther
 	d.keyMAC(p, 0)
 	return true
+}
+
+// pflog decodes the header of the log of the packet filter pf: its length, without the padding to 4 bytes, and an
+// address family.
+func (d *Decoder) pflog(b []byte, p *Packet) bool {
+	const least = 48 // up to the number of the rule
+	if len(b) < 2 || b[0] < least {
+		return false
+	}
+	n := (int(b[0]) + 3) &^ 3
+	return n <= len(b) && d.family(uint32(b[1]), b[n:], p)
+}
+
+// pktap decodes the header of Darwin's captures of several interfaces: length, kind of record, link type of what
+// follows, little endian.
+func (d *Decoder) pktap(b []byte, p *Packet) bool {
+	if len(b) < 12 {
+		return false
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if n < 12 || int64(n) > int64(len(b)) {
+		return false
+	}
+	return d.within(binary.LittleEndian.Uint32(b[8:]), b[n:], p)
 }
 
 // sll decodes a Linux cooked header: it has the sender's address only.

@@ -100,17 +100,7 @@ func (d *Decoder) ppi(b []byte, p *Packet) bool {
 		}
 		fields = fields[size:]
 	}
-	switch link {
-	case Link80211:
-		return d.wifi(b, p)
-	case LinkEthernet:
-		return d.ethernet(b, p, 0)
-	case LinkRaw, LinkRawBSD:
-		return d.rawIP(b, p, 0)
-	}
-	p.L3, p.Mark = b, MarkUnknownLink
-	d.keyMAC(p, 0)
-	return true
+	return d.within(link, b, p)
 }
 
 // wifi decodes an 802.11 frame without radiotap header.
