@@ -248,6 +248,9 @@ func (p *smtpParser) client(s *Session, line []byte, whole bool) {
 func (p *smtpParser) command(s *Session, line []byte) {
 	d := s.Doc
 	p.unanswered++
+	if s.Reference {
+		p.dataSent = false // it takes what comes before the client goes on for the reply to the message
+	}
 	switch {
 	case hasPrefixFold(line, "helo "), hasPrefixFold(line, "ehlo "), hasPrefixFold(line, "lhlo "): // LMTP's: RFC 2033
 		d.AddString(p.hello, strings.TrimSpace(string(line[5:])))

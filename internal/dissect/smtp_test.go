@@ -37,6 +37,34 @@ func TestSMTP(t *testing.T) {
 	}
 }
 
+// TestSMTPPipelined holds that the reply to a message is known from those to the commands around it (RFC 2920); the
+// reference knows it when the client waits for it.
+func TestSMTPPipelined(t *testing.T) {
+	for _, tt := range []struct {
+		name, client     string
+		server           string
+		ours, references []string
+	}{
+		{"a client that waits", "DATA\r\nx\r\n.\r\n", "354 go\r\n552 too much\r\n", []string{"smtp:statuscode:552"}, []string{"smtp:statuscode:552"}},
+		{"one that goes on", "DATA\r\nx\r\n.\r\nQUIT\r\n", "354 go\r\n552 too much\r\n221 bye\r\n", []string{"smtp:statuscode:552"}, nil},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(New(), TCP, 40000, 25)
+			s.Reference = reference
+			s.Stream(Server, []byte("220 ESMTP\r\n"))
+			s.Stream(Client, []byte(tt.client))
+			s.Stream(Server, []byte(tt.server))
+			want := tt.ours
+			if reference {
+				want = tt.references
+			}
+			if got := stringsOf(s, "tags"); strings.Join(got, " ") != strings.Join(want, " ") {
+				t.Errorf("%s, reference %v: tags %q, want %q", tt.name, reference, got, want)
+			}
+		}
+	}
+}
+
 // TestEncodedWords decodes subjects of many charsets (RFC 2047 section 8 and RFC 2231 section 5 have the first ones).
 func TestEncodedWords(t *testing.T) {
 	for text, want := range map[string]string{
