@@ -451,3 +451,83 @@ func TestOtherRingsAfterKill(t *testing.T) {
 	}
 	balanced(t, sent, archive, uint64(16*exchanges)) //nolint:gosec // few
 }
+
+// TestKilledUnprivileged kills a sensor that starts as root and becomes another user: the
+// sockets come through the change of user, too.
+func TestKilledUnprivileged(t *testing.T) {
+	testenv.Veth(t, "ku0", "ku1")
+	dir := openTempDir(t)
+	archive := filepath.Join(dir, "store")
+	if err := os.Mkdir(archive, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	if err := os.Chown(archive, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	s := newKillable(t, testenv.NewDescriptorStore(t), "file://"+archive, "ku0", "--user", "nobody", "--workers", "2")
+	s.start()
+	s.capturing(1)
+	c := count(t, "ku1", killRate)
+	for i := range 4 {
+		time.Sleep(400 * time.Millisecond)
+		s.end(syscall.SIGKILL)
+		s.start()
+		s.capturing(i + 2)
+	}
+	sent := c.end()
+	time.Sleep(200 * time.Millisecond)
+	s.end(syscall.SIGTERM)
+	if a := balanced(t, sent, "file://"+archive, 0); a.archived != sent {
+		t.Error("packets are lost")
+	}
+	if n := strings.Count(s.said(), "goes on with a ring"); n != 4*2 {
+		t.Errorf("%d rings were taken over, want 8", n)
+	}
+}
+
+// TestKilledWhileTheInterfaceGoes deletes the interface, or takes it down, while no process
+// is there: what its rings hold is archived, and the interface captured from when it is back.
+func TestKilledWhileTheInterfaceGoes(t *testing.T) {
+	for _, deleted := range []bool{true, false} {
+		t.Run(fmt.Sprintf("deleted %v", deleted), func(t *testing.T) {
+			testenv.Veth(t, "kd0", "kd1")
+			store, archive := testenv.NewDescriptorStore(t), "file://"+t.TempDir()
+			s := newKillable(t, store, archive, "kd0")
+			s.env = append(s.env, "WIRELAKE_SENSOR_BLOCKS=128")
+			s.start()
+			s.capturing(1)
+			c := count(t, "kd1", killRate)
+			time.Sleep(300 * time.Millisecond)
+			s.end(syscall.SIGKILL)
+			time.Sleep(200 * time.Millisecond)
+			sent := c.end()
+			if deleted {
+				testenv.Run(t, "ip", "link", "del", "kd0")
+				testenv.Veth(t, "kd0", "kd1")
+			} else {
+				testenv.Run(t, "ip", "link", "set", "kd0", "down")
+			}
+			before, err := store.Kept()
+			if err != nil || len(before) != 1 {
+				t.Fatalf("kept %q, %v", before, err)
+			}
+			s.start()
+			s.capturing(2)
+			if !deleted {
+				testenv.LinkUp(t, "kd0")
+			}
+			waitFor(t, "the interface to be captured from", func() bool {
+				now, err := store.Kept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(now) == 1 && (now[0] != before[0]) == deleted
+			})
+			s.end(syscall.SIGTERM)
+			if a := balanced(t, sent, archive, 0); a.archived != sent {
+				t.Error("packets are lost")
+			}
+		})
+	}
+}
