@@ -134,6 +134,8 @@ type dnsParser struct {
 	first   dnsKey // most sessions ask one question
 	object  spi.ObjectID
 	objects map[dnsKey]spi.ObjectID // the questions after the first
+
+	reference bool // see [Session.Reference]
 }
 
 // Parse implements Parser: messages have a length of two bytes in front (RFC 1035 section 4.2.2).
@@ -201,6 +203,7 @@ func (p *dnsParser) message(s *Session, b []byte) {
 	opcode := flags >> 11 & 15
 	mdns := s.OnPort(5353)
 	doc := s.Doc
+	p.reference = s.Reference
 	object := spi.Root // of the first question, which the answers join
 	if counts[0] == 0 && response && !mdns && p.object != spi.Root {
 		// The rest of a zone need not repeat the question (RFC 5936 section 2.2.1).
@@ -286,6 +289,9 @@ func (p *dnsParser) records(doc *spi.Document, o spi.ObjectID, m *dnsMessage, co
 		}
 		if mdns {
 			r.class &= 0x7fff
+		}
+		if p.reference && m.signedByRoot(&r) {
+			continue // it leaves these out
 		}
 		p.answer(doc, o, m, &r)
 	}

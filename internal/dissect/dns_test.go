@@ -139,6 +139,24 @@ func TestDNSZone(t *testing.T) {
 	wantStrings(t, s, "dns.answers.name", "a.example.org", "b.example.org")
 }
 
+// TestDNSRootSignature holds that signatures by the root are told, save to the reference.
+func TestDNSRootSignature(t *testing.T) {
+	messages := dnsMessages(t, "org.", mdns.TypeDS, "org. 60 IN DS 26974 8 2 4fede294c53f438a158c41d39489cd78a86beb0d8a0aeaff14745c0d16e1de32",
+		"org. 60 IN RRSIG DS 8 1 86400 20240101000000 20231219000000 46780 . b2s=", "org. 60 IN RRSIG DS 8 1 86400 20240101000000 20231219000000 46780 org. b2s=")
+	for _, reference := range []bool{false, true} {
+		s := newTestSession(New(), UDP, 40000, 53)
+		s.Reference = reference
+		for i, m := range messages {
+			s.Datagram(Dir(i), 0, m) //nolint:gosec // two
+		}
+		want := []string{"RRSIG DS 8 1 86400 1704067200 1702944000 46780 <root>", "RRSIG DS 8 1 86400 1704067200 1702944000 46780 org"}
+		if reference {
+			want = want[1:]
+		}
+		wantStrings(t, s, "dns.answers.rrsig", want...)
+	}
+}
+
 func TestDNSPointerLoop(t *testing.T) {
 	b := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1}
 	if got := dnsSession(t, New(), UDP, b); got != "{}" {

@@ -152,6 +152,15 @@ func (m *dnsMessage) rrsig(r *dnsRecord) (string, bool) {
 	return join("RRSIG", dnsTypeName(binary.BigEndian.Uint16(r.data)), uint64(r.data[2]), uint64(r.data[3]), r.uint32(4), r.uint32(8), r.uint32(12), r.uint16(16), signer), ok
 }
 
+// signedByRoot reports whether a record is a signature by the root's keys.
+func (m *dnsMessage) signedByRoot(r *dnsRecord) bool {
+	if r.rtype != dnsRRSIG {
+		return false
+	}
+	signer, ok := m.nameIn(r, 18)
+	return ok && signer == dnsRoot
+}
+
 // srv writes a SRV record (RFC 2782).
 func (m *dnsMessage) srv(r *dnsRecord) (string, bool) {
 	if len(r.data) < 7 {
