@@ -37,6 +37,11 @@ func TestAnyPort(t *testing.T) {
 		{"IKE, version 2, behind a NAT", UDP, "\x00\x00\x00\x00" + ike("\x20", "\x22", "\x21"), []string{"isakmp"}},
 		{"IKE of no exchange that begins", UDP, ike("\x20", "\x23", "\x21"), nil},
 		{"QUIC that asks for a version", UDP, long, []string{"quic"}},
+		{"TACACS+", TCP, "\xc1\x01\x01\x00" + u32be(7) + u32be(8) + "obscured", []string{"tacacs"}},
+		{"TACACS+, not as long as it says", TCP, "\xc1\x01\x01\x00" + u32be(7) + u32be(9) + "obscured", nil},
+		{"Thrift, compact", TCP, "\x82\x21\x00\x03add\x15\x04\x15\x06\x00", []string{"thrift"}},
+		{"Thrift, compact, in a frame", TCP, u32be(12) + "\x82\x21\x80\x01\x03add\x15\x04\x15\x00", []string{"thrift"}},
+		{"Thrift of no type", TCP, "\x82\x01\x00\x03add\x15\x04\x15\x06\x00", nil},
 		{"QUIC that asks, too short", UDP, long[:1100], nil},
 	} {
 		for _, reference := range []bool{false, true} {

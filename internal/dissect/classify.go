@@ -49,6 +49,8 @@ func marks() []Protocol {
 		{"stun", Matcher{On: TCP, Bytes: "RSP/1.0 CLI_STUN"}},                                                                                                             // what a client asks to know where it is, in text
 		{"stun", Matcher{On: UDP, Bytes: "RSP/2.0 STUN"}},
 		{"thrift", Matcher{On: TCP, Bytes: "\x80\x01\x00", MinLen: 12, Func: thriftCall(0)}},            // Thrift binary protocol without frames
+		{"thrift", Matcher{On: TCP, Bytes: "\x82", MinLen: 8, Func: thriftCompact(0)}},                  // Thrift compact protocol
+		{"thrift", Matcher{On: TCP, Offset: 4, Bytes: "\x82", MinLen: 12, Func: thriftCompact(4)}},      // within frames
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x01", MinLen: 16 + 52, Func: netflowRecords(16, 52)}}, // NetFlow 1
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x07", MinLen: 24 + 52, Func: netflowRecords(24, 52)}}, // NetFlow 7
 		{"elasticsearch", Matcher{On: TCP, Bytes: "ES\x00\x00", MinLen: 13}},                            // transport protocol
@@ -304,6 +306,24 @@ func thriftCall(off int) matchFunc {
 	return func(_ *Session, _ Dir, b []byte) bool {
 		n := binary.BigEndian.Uint32(b[off+4:])
 		return b[off+3] >= 1 && b[off+3] <= 4 && n >= 1 && n < 256
+	}
+}
+
+// thriftCompact accepts the head of a message of Thrift's compact protocol, behind the length of a frame: its mark, a
+// version of 1 with the type, a sequence number, and a name.
+func thriftCompact(off int) matchFunc {
+	return func(s *Session, _ Dir, b []byte) bool {
+		if s.Reference || off == 4 && (b[0] != 0 || binary.BigEndian.Uint32(b) < 4) || b[off+1]&0x1f != 1 || b[off+1]>>5 == 0 || b[off+1]>>5 > 4 {
+			return false
+		}
+		rest := b[off+2:]
+		for i := range min(5, len(rest)) { // the number is in groups of 7 bits
+			if rest[i] < 0x80 {
+				rest = rest[i+1:]
+				return len(rest) > 1 && rest[0] > 0 && rest[0] < 0x80 && isCommandWord(rest[1:min(len(rest), 1+int(rest[0]))])
+			}
+		}
+		return false
 	}
 }
 

@@ -78,6 +78,7 @@ func constructors() []func(*spi.Registry) Protocol {
 		newSyslog,
 		newRTP,
 		newRTSP,
+		newRlogin,
 		newRPC,
 		newISCSI,
 	}

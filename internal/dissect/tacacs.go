@@ -40,10 +40,22 @@ func newTACACS(r *spi.Registry) Protocol {
 		secrecy:  g.list(spi.Term, "secrecy", "Secrecy", "obfuscated or plain"),
 	}
 	return Protocol{
-		Name:     "tacacs",
-		Matchers: []Matcher{{On: TCP, Port: 49, MinLen: tacacsHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }}},
-		New:      func(*Session) Parser { return &tacacs{f: f} },
+		Name: "tacacs",
+		Matchers: []Matcher{
+			{On: TCP, Port: 49, MinLen: tacacsHeader, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0]>>4 == 0xc && b[1] >= 1 && b[1] <= 3 }},
+			{On: TCP, Bytes: "\xc0", MinLen: tacacsHeader, Func: tacacsFirst},
+			{On: TCP, Bytes: "\xc1", MinLen: tacacsHeader, Func: tacacsFirst},
+		},
+		New: func(*Session) Parser { return &tacacs{f: f} },
 	}
+}
+
+// tacacsFirst accepts, on any port, the packet that begins a session (RFC 8907 section 4.1): the first of its kind, known
+// flags only, as long as it says.
+func tacacsFirst(s *Session, dir Dir, b []byte) bool {
+	const first, flags, shortest = 1, 0x05, 5
+	size := int64(binary.BigEndian.Uint32(b[8:]))
+	return !s.Reference && dir == Client && b[1] >= 1 && b[1] <= 3 && b[2] == first && b[3]&^flags == 0 && size >= shortest && size == int64(len(b)-tacacsHeader)
 }
 
 // Parse implements Parser.
