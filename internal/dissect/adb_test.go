@@ -59,4 +59,8 @@ func TestADBHost(t *testing.T) {
 		wantStrings(t, s, "adb.forward.remote", "tcp:7100")
 		wantStrings(t, s, "protocol", "adb")
 	}, request("host-serial:10.0.0.9:5555:forward:tcp:6100;tcp:7100"), "OKAYOKAY", request("host:transport:emulator-5554"), "OKAY", request("shell:ls -l"), "OKAYtotal 0")
+	wireSession(t, 5037, func(t *testing.T, s *Session) { // as since version 1.0.41
+		t.Helper()
+		wantStrings(t, s, "adb.serial", "10.0.0.9:5555")
+	}, request("host:tport:serial:10.0.0.9:5555"), "OKAY\x01\x00\x00\x00\x00\x00\x00\x00", request("sync:"), "OKAY")
 }

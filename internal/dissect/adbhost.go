@@ -76,7 +76,11 @@ func (p *adbParser) hostRequest(s *Session, request []byte) {
 		}
 		s.Doc.AddBytes(p.serial, bytes.ToLower(serial))
 	case "host":
-		if serial, found := bytes.CutPrefix(rest, []byte("transport:")); found {
+		serial, found := bytes.CutPrefix(rest, []byte("transport:"))
+		if !found && !s.Reference { // since version 1.0.41
+			serial, found = bytes.CutPrefix(rest, []byte("tport:serial:"))
+		}
+		if found {
 			s.Doc.AddBytes(p.serial, bytes.ToLower(serial))
 		}
 	case "host-usb", "host-local", "host-transport-id":

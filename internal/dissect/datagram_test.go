@@ -198,6 +198,16 @@ func TestNBNS(t *testing.T) {
 	wantStrings(t, s, "nbns.host", "TESTHOST")
 	wantStrings(t, s, "nbns.ip", "192.0.2.7")
 	wantStrings(t, s, "protocol", "nbns")
+
+	// A registration, and the status of a node: a name of its own, one of a group, and a browser's.
+	s = newTestSession(New(), UDP, 137, 137)
+	s.Datagram(Client, 0, []byte("\x12\x34\x29\x10\x00\x01\x00\x00\x00\x00\x00\x01"+name+"\x00\x20\x00\x01\xc0\x0c\x00\x20\x00\x01\x00\x00\x00\x3c\x00\x06\x00\x00\xc0\x00\x02\x08"))
+	wantStrings(t, s, "nbns.ip", "192.0.2.8")
+	any32 := "\x20CK" + strings.Repeat("A", 30) + "\x00"
+	entries := "\x03" + "LABSRV         \x00\x04\x00" + "LABGRP         \x00\x84\x00" + "\x01\x02__MSBROWSE__\x02\x01\x84\x00" + strings.Repeat("\x00", 46)
+	s.Datagram(Server, 0, []byte("\x12\x35\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00"+any32+"\x00\x21\x00\x01\x00\x00\x00\x00"+u16be(len(entries))+entries))
+	wantStrings(t, s, "nbns.name", "TESTHOST", "*", "LABSRV", "LABGRP")
+	wantStrings(t, s, "nbns.host", "*", "LABSRV")
 }
 
 func TestSIP(t *testing.T) {

@@ -41,10 +41,23 @@ func newGTP(r *spi.Registry) Protocol {
 		plmn:    g.list(spi.Term, "plmn", "PLMN", "serving networks: country and network code"),
 	}
 	return Protocol{
-		Name:     "gtp",
-		Matchers: []Matcher{{On: UDP, Port: 2123, MinLen: 8, Func: gtpHeader}},
-		New:      func(*Session) Parser { return p },
+		Name: "gtp",
+		Matchers: []Matcher{
+			{On: UDP, Port: 2123, MinLen: 8, Func: gtpHeader},
+			{On: UDP, Port: 2152, MinLen: 8, Func: gtpUserSignal},
+		},
+		New: func(*Session) Parser { return p },
 	}
+}
+
+// gtpUserSignal accepts what the user plane's peers tell one another (TS 29.281 section 7): echoes, errors, extension
+// headers and the end of a tunnel. What it carries is taken out of it below.
+func gtpUserSignal(s *Session, dir Dir, b []byte) bool {
+	switch b[1] {
+	case 1, 2, 26, 31, 254:
+		return !s.Reference && b[0]>>4 == 3 && gtpHeader(s, dir, b)
+	}
+	return false
 }
 
 // gtpHeader accepts a datagram that a message of GTP-C fills (TS 29.060 section 6, TS 29.274 section 5.1): versions 1,
@@ -108,7 +121,7 @@ func (p *gtp) version1(s *Session, b []byte) int {
 		1: "echo-request", 2: "echo-response", 3: "version-not-supported", 16: "create-pdp-request", 17: "create-pdp-response", 18: "update-pdp-request",
 		19: "update-pdp-response", 20: "delete-pdp-request", 21: "delete-pdp-response", 26: "error-indication", 27: "pdu-notification-request",
 		32: "send-routeing-request", 33: "send-routeing-response", 48: "identification-request", 49: "identification-response",
-		50: "sgsn-context-request", 51: "sgsn-context-response", 52: "sgsn-context-ack", 53: "forward-relocation-request", 54: "forward-relocation-response",
+		31: "supported-extension-headers", 254: "end-marker", 50: "sgsn-context-request", 51: "sgsn-context-response", 52: "sgsn-context-ack", 53: "forward-relocation-request", 54: "forward-relocation-response",
 	}[b[1]]
 	p.message(s, 1, name, b[1])
 	p.tunnel(s, b[4:])

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 
@@ -88,14 +89,51 @@ func (p *nbns) Datagram(s *Session, _ Dir, b []byte) Status {
 		}
 		s.Doc.AddString(p.name, name)
 		s.Doc.AddString(p.host, name)
-		if nbnsType(typ) == "NB" {
-			for d := data[:size]; len(d) >= 6; d = d[6:] { // flags, then an address
-				s.Doc.AddIP(p.ip, netip.AddrFrom4([4]byte(d[2:6])))
+		switch nbnsType(typ) {
+		case "NB":
+			p.addresses(s, data[:size])
+		case "NBSTAT":
+			if !s.Reference {
+				p.status(s, data[:size])
 			}
 		}
 		rest = data[size:]
 	}
+	const response, opcode, registration, refresh, pointer = 0x80, 0x78, 5 << 3, 8 << 3, 12
+	if op := b[2] & opcode; s.Reference || b[2]&response != 0 || op != registration && op != refresh || len(rest) < pointer || rest[0]>>6 != 3 {
+		return More
+	}
+	// A registration has the address behind a pointer to the name in the question.
+	if size := int(binary.BigEndian.Uint16(rest[10:])); nbnsType(binary.BigEndian.Uint16(rest[2:])) == "NB" && len(rest) >= pointer+size {
+		p.addresses(s, rest[pointer:pointer+size])
+	}
 	return More
+}
+
+// addresses notes addresses, each behind flags of two bytes.
+func (p *nbns) addresses(s *Session, b []byte) {
+	for ; len(b) >= 6; b = b[6:] {
+		s.Doc.AddIP(p.ip, netip.AddrFrom4([4]byte(b[2:6])))
+	}
+}
+
+// status notes the names that a node has (RFC 1002 section 4.2.18): their number, and of each 15 bytes, a type and flags.
+func (p *nbns) status(s *Session, b []byte) {
+	const entry, nameLen, group = 18, 15, 0x80
+	if len(b) == 0 {
+		return
+	}
+	count := int(b[0])
+	for b = b[1:]; count > 0 && len(b) >= entry; count, b = count-1, b[entry:] {
+		name := bytes.TrimRight(b[:nameLen], " \x00")
+		if len(name) == 0 || !isPrintable(name) { // a browser's has bytes 1 and 2 in front
+			continue
+		}
+		s.Doc.AddBytes(p.name, name)
+		if b[16]&group == 0 {
+			s.Doc.AddBytes(p.host, name)
+		}
+	}
 }
 
 func nbnsType(n uint16) string {

@@ -123,6 +123,11 @@ func TestBitTorrent(t *testing.T) {
 }
 
 func TestGTP(t *testing.T) {
+	signal := datagrams(2152, "\x30\x1a\x00\x0c\x00\x00\x00\x00"+"\x10\x00\x00\x10\x01"+"\x85\x00\x04\x0a\x01\x02\x03")
+	wantStrings(t, signal, "protocol", "gtp")
+	wantStrings(t, signal, "gtp.type", "error-indication")
+	wantStrings(t, signal, "gtp.nodeIp", "10.1.2.3")
+	wantStrings(t, datagrams(2152, "\x30\xff\x00\x04\x00\x00\x00\x01what"), "protocol")
 	element := func(typ byte, v string) string { return string([]byte{typ}) + counted(2, v) }
 	apn := "\x08internet\x04mnc1\x06mcc262\x04gprs"
 	body := "\x00\x01\x00\x00" + "\x02\x62\x02\x10\x00\x00\x00\x00\xf1" + "\x0e\x05" + "\x10\x00\x00\x00\x09" + "\x11\x00\x00\x00\x0a" +
