@@ -47,6 +47,8 @@ func (g *grpc) trailer(s *Session, name, value string) {
 			s.Doc.AddInt(g.status, int64(n)) //nolint:gosec // 16 bits
 		}
 	case "grpc-message":
-		s.Doc.AddString(g.message, value[:min(len(value), httpRequestBody)])
+		if value != "" {
+			s.Doc.AddString(g.message, value[:min(len(value), httpRequestBody)])
+		}
 	}
 }

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"strings"
 	"testing"
@@ -156,6 +157,41 @@ func TestWebSocketWithin(t *testing.T) {
 		wantStrings(t, s, "mqtt.clientId", "ws")
 		wantStrings(t, s, "mqtt.topic", "a/b")
 		wantStrings(t, s, "tags")
+	}
+}
+
+// TestWebSocketCompressed holds that no part of a compressed message is taken for text, as the library websockets for Python
+// sends it: the first frame alone has the mark (RFC 7692 section 6).
+func TestWebSocketCompressed(t *testing.T) {
+	upgrade := "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+	accept := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+	s := httpSession(1000, upgrade, accept, "", "\x41\x04\x2a\x49\xcd\x2c\x00\x02\x46\x00\x80\x01\x00\x01\x02no\x80\x01w")
+	s.End(true)
+	wantStrings(t, s, "websocket.opcode", "Text")
+	wantStrings(t, s, "websocket.textSample", "no", "w")
+}
+
+// TestNTLMVersion holds that a version is told where there is one: curl sets the flag and sends none.
+func TestNTLMVersion(t *testing.T) {
+	for name, tt := range map[string]struct {
+		version string
+		want    []string
+	}{
+		"a version":          {"\x0a\x00\x63\x45\x00\x00\x00\x0f", []string{"10.0.17763"}},
+		"the answer instead": {"\xf8\x7a\xbc\x74\x01\x02\x03\x04", nil},
+	} {
+		header := func(n, at int) string {
+			return string(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(nil, uint16(n)), uint16(n)), uint32(at)))
+		}
+		message := ntlmSignature + "\x03\x00\x00\x00" + header(24, 64) + header(0, 64) + header(6, 88) + header(8, 94) + header(0, 64) + header(0, 64) +
+			"\x01\x02\x00\x02" + tt.version + string(make([]byte, 16)) + "D\x00O\x00M\x00h\x00a\x00n\x00s\x00"
+		s := httpSession(1000, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: NTLM "+base64.StdEncoding.EncodeToString([]byte(message))+"\r\n\r\n", "")
+		s.End(true)
+		t.Run(name, func(t *testing.T) {
+			wantStrings(t, s, "ntlm.version", tt.want...)
+			wantStrings(t, s, "ntlm.domain", "DOM")
+			wantStrings(t, s, "user", "hans")
+		})
 	}
 }
 

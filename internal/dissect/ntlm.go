@@ -107,6 +107,8 @@ func (p *ntlm) message(s *Session, b []byte) (login ntlmLogin) {
 const (
 	ntlmUnicode = 0x00000001
 	ntlmVersion = 0x02000000
+
+	ntlmRevision = 0x0f
 )
 
 func (p *ntlm) add(s *Session, f spi.FieldID, text string) {
@@ -123,6 +125,11 @@ func (p *ntlm) os(s *Session, b []byte, flags uint32, at int) {
 	v := b[at:]
 	build := binary.LittleEndian.Uint16(v[2:])
 	if v[0] == 0 && build == 0 {
+		return
+	}
+	// Its last byte is the revision of NTLM (MS-NLMP 2.2.2.10). Clients such as curl set the flag and send no version: what
+	// stands there then, the reference tells.
+	if v[7] != ntlmRevision && !s.Reference {
 		return
 	}
 	s.Doc.AddString(p.version, strconv.Itoa(int(v[0]))+"."+strconv.Itoa(int(v[1]))+"."+strconv.Itoa(int(build)))

@@ -24,11 +24,12 @@ type webSocketFields struct {
 
 // webSocketDir is the state of one direction.
 type webSocketDir struct {
-	remaining uint64 // payload bytes of the frame at hand that are to be skipped
-	inner     bool   // or that belong to the stream within
-	mask      [4]byte
-	maskAt    int
-	message   string // opcode of the message that continuation frames go on with
+	remaining  uint64 // payload bytes of the frame at hand that are to be skipped
+	inner      bool   // or that belong to the stream within
+	mask       [4]byte
+	maskAt     int
+	message    string // opcode of the message that continuation frames go on with
+	compressed bool   // that message is
 }
 
 const (
@@ -116,12 +117,12 @@ func (w *webSocket) frame(s *Session, d *webSocketDir, b []byte) (int, bool) {
 	if size>>63 != 0 || opcode >= 8 && size > 125 {
 		return 0, false
 	}
-	if opcode == 0 && d.message != "" {
-		name = d.message
-	} else if opcode == 1 || opcode == 2 {
-		d.message = name
-	}
 	compressed := b[0]&0x40 != 0
+	if opcode == 0 && d.message != "" {
+		name, compressed = d.message, d.compressed // the first frame tells of all (RFC 7692 section 6)
+	} else if opcode == 1 || opcode == 2 {
+		d.message, d.compressed = name, compressed
+	}
 	sample := 0
 	if name == "Text" && !compressed || name == "Close" {
 		sample = int(min(size, webSocketSample))
