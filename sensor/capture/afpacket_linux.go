@@ -157,7 +157,10 @@ func (s *AFPacket) Run(ctx context.Context, open Opener) (err error) {
 		}
 		if ctx.Err() != nil || s.leftover {
 			s.setDown(nil)
-			return lanes.unnote()
+			if err := lanes.unnote(); err != nil {
+				s.log.WarnContext(ctx, "the note on the interface was not taken away: the next start counts what passes until then as missed", "error", err)
+			}
+			return nil
 		}
 		err := s.reopen(ctx)
 		if err == nil {
@@ -210,7 +213,7 @@ const linkCheck = time.Second
 func (s *AFPacket) serve(ctx context.Context, p *port, lanes *lanes, watch *linkWatch) error {
 	sinks, err := lanes.of(s.name, p.workers, s.cfg.Snaplen, &p.link)
 	if err != nil {
-		p.keep.Store(s.keeper != nil)
+		p.keep.Store(p.kept())
 		return sinkError{err}
 	}
 	if err := s.account(ctx, p, lanes); err != nil { // no reason not to capture
@@ -228,12 +231,12 @@ func (s *AFPacket) serve(ctx context.Context, p *port, lanes *lanes, watch *link
 		select {
 		case <-ctx.Done():
 			stay = false
-			p.keep.Store(s.keeper != nil)
+			p.keep.Store(p.kept())
 		case err := <-ended:
 			errs = append(errs, err)
 			running--
 			stay = false
-			p.keep.Store(s.keeper != nil && isSinkError(err)) // it is the spool that cannot go on
+			p.keep.Store(p.kept() && isSinkError(err)) // it is the spool that cannot go on
 		case <-s.again:
 			stay = false
 		case <-watch.events:

@@ -466,6 +466,33 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
+// TestManagerThatIsGone captures all the same.
+func TestManagerThatIsGone(t *testing.T) {
+	testenv.Veth(t, "km0", "km1")
+	t.Setenv("NOTIFY_SOCKET", t.TempDir()+"/nobody")
+	var said bytes.Buffer
+	text := slog.New(slog.NewTextHandler(&said, nil))
+	c := smallRing()
+	c.Workers = 2
+	s, err := NewAFPacket("km0", c, NewKeeper(systemd.FromEnvironment(), nil, text), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := newRecorder(t)
+	end := capturing(t, s, rec.Open)
+	out := newSender(t, "km1")
+	for i := range 100 {
+		out.send(numbered(53, i))
+	}
+	end()
+	if got := len(rec.lane("km0-0").packets) + len(rec.lane("km0-1").packets); got != 100-out.lost() {
+		t.Errorf("%d packets of 100", got)
+	}
+	if !strings.Contains(said.String(), "does not keep the packet sockets") {
+		t.Errorf("%s", &said)
+	}
+}
+
 func TestRingNames(t *testing.T) {
 	for _, iface := range []string{"eth0", "eth0.100", "a,b", "x%2", "ü+1", "\x01"} {
 		g := geometry{iface: iface, worker: 3, workers: 4, blocks: 64, blockBytes: 1 << 20, linkType: 113, promiscuous: true}

@@ -84,8 +84,9 @@ func openPort(c AFPacketConfig, l link, filter string, k *Keeper, log *slog.Logg
 		}
 	}
 	for _, r := range p.rings {
-		if err := k.keep(r, c); err != nil {
-			return nil, err
+		if err := k.keep(r, c); err != nil { // capturing without is better than not at all
+			log.Warn("the service manager does not keep the packet sockets: what comes while the process is started again is lost", "interface", l.name, "error", errors.Join(err, p.forget(k))) //nolint:sloglint // no request is behind it
+			break
 		}
 	}
 	if err := p.setFilter(p.filter); err != nil {
@@ -179,6 +180,16 @@ func (p *port) close() error {
 		errs = append(errs, os.NewSyscallError("close", unix.Close(p.wake)))
 	}
 	return errors.Join(errs...)
+}
+
+// kept reports whether the rings outlive the process.
+func (p *port) kept() bool {
+	for _, r := range p.rings {
+		if r.kept == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // forget takes the rings out of the service manager's keeping.
