@@ -14,15 +14,19 @@ const (
 	sctpMaxHeld   = 64 << 10 // and their bytes
 )
 
-// The chunks that matter here (RFC 9260 section 3.3, RFC 3758 section 3.2).
+// The chunks that matter here (RFC 9260 section 3.3, RFC 3758 section 3.2, RFC 8260 section 2). I-DATA lets messages be
+// interleaved; WebRTC's stacks use it.
 const (
-	sctpData       = 0
-	sctpInit       = 1
-	sctpInitAck    = 2
-	sctpForwardTSN = 192
+	sctpData        = 0
+	sctpInit        = 1
+	sctpInitAck     = 2
+	sctpIData       = 64
+	sctpForwardTSN  = 192
+	sctpIForwardTSN = 194
 
-	sctpDataHeader = 16
-	sctpInitLen    = 20
+	sctpDataHeader  = 16
+	sctpIDataHeader = 20
+	sctpInitLen     = 20
 )
 
 // sctpChunk is a DATA chunk that waits (RFC 9260 section 3.3.1).
@@ -165,15 +169,25 @@ func (b *Builder) sctpPacket(f *flow, c *conn, p *packet.Packet, dir dissect.Dir
 				tsn: binary.BigEndian.Uint32(chunk[4:]), key: binary.BigEndian.Uint32(chunk[8:]), ppid: binary.BigEndian.Uint32(chunk[12:]),
 				flags: chunk[1], data: chunk[sctpDataHeader:],
 			}, deliver)
+		case rest[0] == sctpIData && n >= sctpIDataHeader && !b.cfg.Reference: // which knows nothing of it
+			st.add(iData(chunk), deliver)
 		case (rest[0] == sctpInit || rest[0] == sctpInitAck) && n >= sctpInitLen:
 			st.flush(deliver) // of an association before this one
 			*st = sctpStream{begun: true, next: binary.BigEndian.Uint32(chunk[16:]), queue: st.queue[:0]}
-		case rest[0] == sctpForwardTSN && n >= 8:
+		case (rest[0] == sctpForwardTSN || rest[0] == sctpIForwardTSN) && n >= 8:
 			st.advance(binary.BigEndian.Uint32(chunk[4:]), deliver)
 		}
 		n = (n + 3) &^ 3 // chunks are padded to 4 bytes
 		rest = rest[min(n, len(rest)):]
 	}
+}
+
+// iData returns an I-DATA chunk (RFC 8260 section 2.1): a message has a number of its own in its stream, and the payload
+// protocol id stands in the first fragment only, where the others have theirs.
+func iData(chunk []byte) sctpChunk {
+	u32 := binary.BigEndian.Uint32
+	stream, message := u32(chunk[8:])&0xffff0000, u32(chunk[12:])
+	return sctpChunk{tsn: u32(chunk[4:]), key: stream | message&0xffff, ppid: u32(chunk[16:]), flags: chunk[1], data: chunk[sctpIDataHeader:]}
 }
 
 // flushSCTP delivers what waits in both directions.

@@ -104,6 +104,22 @@ func TestSCTPSession(t *testing.T) {
 	}
 }
 
+// TestSCTPInterleaved holds that the fragments of messages that are sent in between one another come together (RFC 8260), and
+// that the reference does not read them.
+func TestSCTPInterleaved(t *testing.T) {
+	chunk := func(tsn, flags, stream, message byte, last, text string) string {
+		return sctpChunkBytesOf(sctpIData, flags, "\x00\x00\x00"+string([]byte{tsn, 0, stream, 0, 0, 0, 0, 0, message})+"\x00\x00\x00"+last+text)
+	}
+	frames := []frame{sctpFrame(0, 1, 2,
+		chunk(1, sctpBegins, 1, 0, "\x2e", "AAA"), chunk(2, sctpWhole, 2, 0, "\x2e", "xy"), chunk(3, sctpEnds, 1, 0, "\x01", "BBB"))}
+	for reference, want := range map[bool]string{false: "4141414242427879", true: ""} {
+		doc := documentOf(t, reference, frames)
+		if got := doc.String(spi.SourcePayload8); got != want {
+			t.Errorf("reference %v: got %s, want %s", reference, got, want)
+		}
+	}
+}
+
 // FuzzSCTP holds that chunks of any kind cost bounded memory, and that nothing waits behind the end.
 func FuzzSCTP(f *testing.F) {
 	f.Add([]byte{1, sctpWhole, 3, sctpBegins, 4, sctpEnds, 2, sctpWhole})
