@@ -241,12 +241,16 @@ func (l *Lane) publish() {
 }
 
 // Drops counts packets that were lost before the source. While the spool takes none,
-// and so the source's ring is full, they are lost for the spool's reason.
+// and so the ring is full that they come from, they are lost for the spool's reason.
 func (l *Lane) Drops(kernel uint64) {
 	if kernel == 0 {
 		return
 	}
-	switch l.stalled.Load() {
+	why := l.stalled.Load()
+	if l.place.at.Ring == 0 { // other sources do not wait for the spool
+		why = 0
+	}
+	switch why {
 	case stalledQuota:
 		l.counts.quotaNew.Add(kernel)
 		l.lost(Losses{Quota: kernel})
