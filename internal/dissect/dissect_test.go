@@ -26,6 +26,7 @@ func newSeedSession(set *Set, on Transport, srcPort, dstPort uint16) *Session {
 	s.Transport = on
 	s.Src, s.Dst = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	s.SrcPort, s.DstPort = srcPort, dstPort
+	s.Began, s.Ended = [2]bool{true, true}, [2]bool{true, true}
 	return s
 }
 

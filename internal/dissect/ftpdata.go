@@ -8,6 +8,7 @@ type ftpData struct {
 	f        *ftpFields
 	transfer *ftpTransfer
 	hash     *fileHash
+	from     Dir // who sends
 }
 
 func newFTPData(r *spi.Registry) Protocol {
@@ -22,7 +23,8 @@ func newFTPData(r *spi.Registry) Protocol {
 }
 
 // Parse implements Parser.
-func (p *ftpData) Parse(_ *Session, _ Dir, b []byte) (int, Status) {
+func (p *ftpData) Parse(_ *Session, dir Dir, b []byte) (int, Status) {
+	p.from = dir
 	p.hash.write(b, fileHeadBytes)
 	return len(b), More
 }
@@ -53,6 +55,6 @@ func (p *ftpData) End(s *Session, final bool) {
 		s.Doc.AddString(p.f.filename, t.Name)
 	}
 	if final && direction != "list" {
-		p.f.files.add(s, "ftp", t.Name, p.hash, !t.Part && !t.Failed)
+		p.f.files.add(s, "ftp", t.Name, p.hash, !t.Part && !t.Failed && s.Began[p.from] && s.Ended[p.from])
 	}
 }

@@ -254,7 +254,7 @@ func (h *http) Datagram(s *Session, dir Dir, b []byte) Status {
 	return st
 }
 
-// End implements Parser. A body that ends with the connection ends here.
+// End implements Parser. A body that ends with the connection ends here, and is whole if that was seen.
 func (h *http) End(s *Session, final bool) {
 	if !s.Reference || !h.left { // which forgets them at an upgrade
 		for _, c := range h.counts {
@@ -268,7 +268,7 @@ func (h *http) End(s *Session, final bool) {
 	for dir := range h.dirs {
 		d := &h.dirs[dir]
 		h.headersCut(s, d)
-		h.bodyEnd(s, Dir(dir), d.state == httpBodyClose)
+		h.bodyEnd(s, Dir(dir), d.state == httpBodyClose && (s.Ended[dir] || s.Reference))
 	}
 }
 

@@ -39,6 +39,10 @@ type Session struct {
 	Expected   *Expected   // of the lane; nil: sessions are not linked
 	Keys       *keylog.Log // what TLS is decrypted with, nil: nothing
 
+	// Began and Ended say of each direction of a TCP connection that its SYN and its FIN were seen: what begins or
+	// ends with the connection is whole only then.
+	Began, Ended [2]bool
+
 	set         *Set
 	limits      Limits
 	parsers     []attached

@@ -27,6 +27,7 @@ func (b *Builder) save(f *flow, final bool) {
 	}
 	if c := f.conn; c != nil {
 		b.noteDisorder(f)
+		c.s.Began, c.s.Ended = [2]bool{f.tcp.haveSyn, f.tcp.haveSynAck}, f.tcp.fin
 		c.s.End(final)
 		doc = c.doc
 	} else {
