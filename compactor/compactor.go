@@ -41,18 +41,19 @@ const leaseKey = "state/compactor/lease.json"
 
 // Compactor writes the sessions of a store's chunks.
 type Compactor struct {
-	cfg     Config
-	store   objstore.Store
-	set     *dissect.Set
-	session session.Config
-	geo     session.Lookup
-	rules   Tagger // nil without rules
-	schema  *sessionfile.Schema
-	index   *indexer     // nil without Elasticsearch
-	lease   *lease.Lease // to write sessions and checkpoints
-	log     *slog.Logger
-	metrics metrics
-	lanes   map[string]*lane // by prefix
+	cfg      Config
+	store    objstore.Store
+	set      *dissect.Set
+	session  session.Config
+	geo      session.Lookup
+	rules    Tagger // nil without rules
+	schema   *sessionfile.Schema
+	index    *indexer        // nil without Elasticsearch
+	newIndex func() *indexer // nil without Elasticsearch
+	lease    *lease.Lease    // to write sessions and checkpoints
+	log      *slog.Logger
+	metrics  metrics
+	lanes    map[string]*lane // by prefix
 
 	caughtUp chan struct{} // closed once there was nothing left to do
 }
@@ -76,7 +77,7 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.index = newIndexer(p.Store, p.Elastic, files, cfg.HotDays, p.Log, c.metrics.backlog)
+		c.newIndex = func() *indexer { return newIndexer(p.Store, p.Elastic, files, cfg.HotDays, p.Log, c.metrics.backlog) }
 	}
 	return c, nil
 }
@@ -84,15 +85,42 @@ func New(cfg Config, p Parts) (*Compactor, error) {
 // Run follows all lanes until ctx ends. With once it returns when every chunk
 // that is in the store is compacted and Elasticsearch has taken what it lacked.
 //
-// It waits for the lease of the store first. An error means that nothing more
-// can be done: the lease is lost, or, with once, a lane failed. Otherwise a lane
-// that fails is tried again, from its checkpoint.
-func (c *Compactor) Run(ctx context.Context, once bool) (err error) {
+// It waits for the lease of the store first. Should the lease be lost, for the store was
+// away for long or another process has it, it waits for it again. A lane that fails is
+// tried again, from its checkpoint. An error means that the lease could not be asked for
+// at the start, or, with once, that it was lost or a lane failed.
+func (c *Compactor) Run(ctx context.Context, once bool) error {
 	c.lease = lease.New(lease.Config{Store: c.store, Key: leaseKey, TTL: c.cfg.LeaseTTL, Self: lease.ThisProcess(), Fenced: true, Log: c.log})
 	if err := c.lease.Acquire(ctx, true); err != nil {
 		return err
 	}
+	for {
+		err := c.tenure(ctx, once)
+		if once || !errors.Is(err, lease.ErrLost) {
+			return err
+		}
+		c.log.WarnContext(ctx, "the lease of the store is lost; compaction waits for it, and goes on from the checkpoints", "error", err)
+		for err != nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(c.cfg.LeaseTTL / 6):
+			}
+			if err = c.lease.Acquire(ctx, true); err != nil && ctx.Err() == nil {
+				c.log.WarnContext(ctx, "the lease of the store was not taken", "error", err)
+			}
+		}
+	}
+}
+
+// tenure works for as long as the lease is held.
+func (c *Compactor) tenure(ctx context.Context, once bool) (err error) {
 	c.log.InfoContext(ctx, "compacting", "store", c.store.URL(), "epoch", c.lease.Epoch())
+	// Nothing of an earlier tenure: another process may have worked since.
+	clear(c.lanes)
+	if c.newIndex != nil {
+		c.index = c.newIndex()
+	}
 	defer func() {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

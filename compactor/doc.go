@@ -13,7 +13,7 @@
 //  3. Elasticsearch, in bulk by session id; what it has not taken yet stays
 //     listed in the checkpoint.
 //
-// One process at a time works on a store: it holds the lease (lease.go).
+// One process at a time works on a store: it holds the lease (internal/lease).
 //
 // Terms: a lane is an ordered stream of chunks; a batch is the run of chunks
 // that one commit covers; an open flow is one whose session goes on past the

@@ -33,9 +33,9 @@ func ThisProcess() Holder {
 	return Holder{Host: host, PID: os.Getpid(), Machine: machine(), Started: started(os.Getpid()), Nonce: rand.Text()}
 }
 
-// gone reports whether h is known not to be there any more. In doubt it is.
+// gone reports whether h is known not to be there any more, or is self, who lost it meanwhile. In doubt it is there.
 func (h *Holder) gone(self *Holder) bool {
-	return h.Spool != "" && h.Spool == self.Spool || h.dead()
+	return h.Nonce == self.Nonce || h.Spool != "" && h.Spool == self.Spool || h.dead()
 }
 
 // dead reports whether the holder was a process of this machine that has ended.
