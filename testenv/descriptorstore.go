@@ -156,9 +156,12 @@ func (s *DescriptorStore) settle() error {
 	}
 }
 
-// Hand has a command that is not started yet run as the next process of the service: with the files that are kept now, and
-// the store to keep more. The one before must have ended.
-func (s *DescriptorStore) Hand(cmd *exec.Cmd) error {
+// Start starts a command as the next process of the service: with the files that are kept now, and the store to keep
+// more. The one before must have ended. A nil store starts it without.
+func (s *DescriptorStore) Start(cmd *exec.Cmd) error {
+	if s == nil {
+		return cmd.Start()
+	}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (s *DescriptorStore) Hand(cmd *exec.Cmd) error {
 	// The process must find its own number in LISTEN_PID: the shell becomes it.
 	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
-	return nil
+	return cmd.Start() // under the lock: no file is closed meanwhile, should the process ask for it at once
 }
 
 // Kept returns the names of the files that are kept.

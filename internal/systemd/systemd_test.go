@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -66,14 +67,15 @@ func TestFilesOutliveTheProcess(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+name)
-		if err := store.Hand(cmd); err != nil {
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := store.Start(cmd); err != nil {
 			t.Fatal(err)
 		}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
 		}
-		return string(out)
+		return out.String()
 	}
 	if out := run("a"); out != "" {
 		t.Errorf("the first process got %q", out)

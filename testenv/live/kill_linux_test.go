@@ -216,12 +216,7 @@ func (s *killable) start(more ...string) {
 	s.cmd = exec.Command(testenv.Wirelake(s.t), append(s.args, more...)...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if s.store != nil {
-		if err := s.store.Hand(s.cmd); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	if err := s.cmd.Start(); err != nil {
+	if err := s.store.Start(s.cmd); err != nil {
 		s.t.Fatal(err)
 	}
 	cmd, ended := s.cmd, make(chan error, 1)
