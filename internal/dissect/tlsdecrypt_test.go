@@ -119,7 +119,7 @@ func overTLS(t testing.TB, config *ctls.Config, h2 bool, handler nethttp.Handler
 	if h2 {
 		config.NextProtos = []string{"h2"}
 	}
-	server := &nethttp.Server{Handler: handler, TLSConfig: config}
+	server := &nethttp.Server{Handler: handler, TLSConfig: config.Clone()} // which it changes
 	if !h2 {
 		server.TLSNextProto = map[string]func(*nethttp.Server, *ctls.Conn, nethttp.Handler){}
 	}
