@@ -188,20 +188,72 @@ func TestNothingGoodIsLostAfterDamage(t *testing.T) {
 
 func TestRandomDamageLosesLittle(t *testing.T) {
 	recs, _ := numbered(64)
-	pcap := pcapBytes(le, magicNanos, 1, recs...)
 	ng, _ := numberedNg(64)
-	rnd := rand.New(rand.NewPCG(3, 4))
-	for name, src := range map[string][]byte{"pcap": pcap, "pcapng": ng} {
-		for range 500 {
-			b := bytes.Clone(src)
+	for _, c := range []struct {
+		name string
+		src  []byte
+		each int // records lost by one hit
+	}{{"pcap", pcapBytes(le, magicNanos, 1, recs...), 2}, {"pcapng", ng, 2}} {
+		for seed := range uint64(2_000) {
+			rnd := rand.New(rand.NewPCG(3, seed))
+			b := bytes.Clone(c.src)
 			const hits = 5
 			for range hits {
 				b[200+rnd.IntN(len(b)-200)] ^= 1 << rnd.IntN(8)
 			}
-			got, _, _ := readAll(t, b)
-			if good := len(numbersOf(got)); good < 64-2*hits {
-				t.Fatalf("%s: %d flipped bits leave %d records of 64", name, hits, good)
+			got, _, errs := readAll(t, b)
+			if good := len(numbersOf(got)); good < 64-c.each*hits {
+				t.Errorf("%s: seed %d: %d flipped bits leave %d records of 64: %v", c.name, seed, hits, good, errs)
 			}
+		}
+	}
+}
+
+// A length that is four bytes too large puts the reader in front of lengths that it takes for a time, of bytes of the
+// packet that it takes for a length, and again after each record.
+func TestLengthFourBytesOff(t *testing.T) {
+	for _, magic := range []uint32{magicMicros, magicNanos} {
+		recs, at := numbered(64)
+		for i := range recs {
+			copy(recs[i].data[4:], "\x00\x1b\x21")
+			recs[i].frac = 999_000 - uint32(i)
+			le.PutUint32(recs[i].data, 0x00211b00+uint32(i)) // passes for a length
+		}
+		for i := range 63 {
+			b := pcapBytes(le, magic, 1, recs...)
+			le.PutUint32(b[at[i]+8:], le.Uint32(b[at[i]+8:])+4)
+			got, _, errs := readAll(t, b)
+			good := 0
+			for _, r := range got {
+				if n := int(r.Data[0]); n < 64 && bytes.Equal(r.Data, recs[n].data) {
+					good++
+				}
+			}
+			if good < 62 || len(got) > 64 || len(errs) != 1 {
+				t.Errorf("record %d: %d of 64 unharmed, %d in all, errors %v", i, good, len(got), errs)
+			}
+		}
+	}
+}
+
+// Clocks jump: every record is read, whatever its time.
+func TestTimesFarApart(t *testing.T) {
+	for _, deviant := range []bool{false, true} {
+		recs, _ := numbered(64)
+		for i := range recs {
+			switch {
+			case i%5 == 0:
+				recs[i].sec = uint32(i) // a clock not set yet
+			case i > 40:
+				recs[i].sec = 4_000_000_000
+			}
+			if deviant {
+				recs[i].wireLen = 10
+			}
+		}
+		got, _, errs := readAll(t, pcapBytes(le, magicMicros, 1, recs...))
+		if len(numbersOf(got)) != 64 || len(errs) != 0 {
+			t.Errorf("deviant %v: %d of 64 read, errors %v", deviant, len(numbersOf(got)), errs)
 		}
 	}
 }

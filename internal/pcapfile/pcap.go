@@ -25,6 +25,10 @@ const (
 	resyncBytes = 256 << 10
 	// resyncSeconds bounds how far from the last record's time it may be.
 	resyncSeconds = 366 * 24 * 3600
+	// believeBytes bounds the search for records inside one of another time.
+	believeBytes = 64 << 10
+	// thisCentury, 2001 in seconds, is more than fractions of a second and lengths are.
+	thisCentury = 1_000_000_000
 	// resyncChain is how many records in a row must be plausible.
 	resyncChain = 3
 )
@@ -127,13 +131,16 @@ func (r *Reader) nextPcap(rec *Record) error {
 		return r.end(0)
 	}
 	h := r.pcapHead(b)
+	if !r.seen {
+		r.firstSec = int64(h.sec)
+	}
 	if h.capLen > MaxRecordBytes {
 		return r.resync(fmt.Sprintf("record of %d captured bytes, at most %d", h.capLen, MaxRecordBytes), r.plausibleRecord)
 	}
 	n := r.recordHead + int(h.capLen)
-	if !r.sound(&h) {
-		if !r.recordAt(n) {
-			return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and no record follows", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
+	if sound := r.sound(&h); !sound || !r.timely(int64(h.sec)) {
+		if !r.believable(&h, sound) {
+			return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and records go on elsewhere", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
 		}
 		b = r.w.peek(r.recordHead) // looking ahead may have moved it
 	}
@@ -149,46 +156,84 @@ func (r *Reader) nextPcap(rec *Record) error {
 	rec.TimeNanos = int64(h.sec)*1_000_000_000 + nanos
 	rec.WireLen, rec.Interface, rec.Comment = int(h.wireLen), 0, ""
 	rec.Data, rec.Offset = b[r.recordHead:n:n], r.w.offset()
-	r.lastNanos, r.seen = rec.TimeNanos, true
+	if !r.seen {
+		r.lastNanos = rec.TimeNanos
+	}
+	r.priorNanos, r.lastNanos, r.seen = r.lastNanos, rec.TimeNanos, true
 	r.w.skip(n)
 	return nil
 }
 
-// recordAt reports whether what is n bytes from here may be a record header, or is the end of the file. It
+// believable reports whether a header may be right although it is unsound or its time is far from those before:
+// some writers deviate, and clocks jump. Damage shows in records that go on elsewhere than where it says. A length
+// that is four bytes off makes headers that overlap the right ones, one after the other, hence the look inside.
+func (r *Reader) believable(h *pcapHead, sound bool) bool {
+	n := r.recordHead + int(h.capLen)
+	timely := r.timely(int64(h.sec))
+	if !sound {
+		next, end, ok := r.headAt(n)
+		if !end && !ok {
+			return false
+		}
+		if timely && h.capLen > h.wireLen && r.chain(r.recordHead+int(h.wireLen), 1, r.timely) {
+			return false
+		}
+		if end || timely && (r.sound(&next) || near(int64(next.sec), int64(h.sec)) || r.timely(int64(next.sec))) {
+			return true
+		}
+	}
+	if min(r.lastNanos, r.priorNanos) < thisCentury*1_000_000_000 {
+		return true // small numbers anywhere would pass for such times
+	}
+	for at := 1; at < min(n+r.recordHead, believeBytes); at++ {
+		if at != n && r.chain(at, 1, r.timely) {
+			return false
+		}
+	}
+	return true
+}
+
+// headAt returns what is n bytes from here as a record header, whether the file ends there, and whether it may be one. It
 // is less strict than sound: a writer that deviates does so in every record.
-func (r *Reader) recordAt(n int) bool {
+func (r *Reader) headAt(n int) (h pcapHead, end, ok bool) {
 	b := r.w.peek(n + r.recordHead)
-	if len(b) == n {
-		return true
-	}
 	if len(b) < n+r.recordHead {
-		return false
+		return h, len(b) == n, false
 	}
-	h := r.pcapHead(b[n:])
-	return h.frac < 1_000_000_000 && h.capLen <= resyncBytes && h.capLen|h.wireLen != 0
+	h = r.pcapHead(b[n:])
+	return h, false, h.frac < 1_000_000_000 && h.capLen <= resyncBytes && h.capLen|h.wireLen != 0
 }
 
 // plausibleRecord reports whether records go on here: resyncChain sound ones in a row, or fewer that reach
 // the end of the file exactly or up to one that is cut.
-func (r *Reader) plausibleRecord() bool { return r.chain(1, r.lastNanos/1_000_000_000, r.seen) }
+func (r *Reader) plausibleRecord() bool { return r.chain(0, 1, r.timely) }
 
 // insideCut returns what tells records that go on inside one with header h, which reaches past the end. A
 // file that is cut is likelier than one whose length is wrong in both its fields, and packets hold all
 // sorts of bytes: one record is no proof where h is sound and its time fits.
 func (r *Reader) insideCut(h *pcapHead) func() bool {
 	sec := int64(h.sec)
-	if !r.sound(h) || r.seen && !near(sec, r.lastNanos/1_000_000_000) {
+	if !r.sound(h) || !r.timely(sec) {
 		return r.plausibleRecord
 	}
-	return func() bool { return r.chain(2, sec, true) }
+	return func() bool { return r.chain(0, 2, func(s int64) bool { return near(s, sec) }) }
+}
+
+// timely reports whether a time in seconds is about that of the records before, of which the last may be wrong. Before
+// the first it wants the file's first time or one of this century, which fractions of a second and lengths are not.
+func (r *Reader) timely(sec int64) bool {
+	if !r.seen {
+		return sec >= thisCentury || near(sec, r.firstSec)
+	}
+	return near(sec, r.lastNanos/1_000_000_000) || near(sec, r.priorNanos/1_000_000_000)
 }
 
 func near(sec, other int64) bool { return max(sec-other, other-sec) <= resyncSeconds }
 
-// chain reports whether sound records go on here, with timed of about the time: resyncChain of them, or at least as
-// many whole ones with bytes, up to the end or to one that is cut.
-func (r *Reader) chain(least int, sec int64, timed bool) bool {
-	n, whole := 0, 0
+// chain reports whether sound records go on n bytes from here, at times that are timely: resyncChain of them, or at
+// least as many whole ones with bytes, up to the end or to one that is cut.
+func (r *Reader) chain(n, least int, timely func(sec int64) bool) bool {
+	whole := 0
 	for range resyncChain {
 		b := r.w.peek(n + r.recordHead)
 		if len(b) == n {
@@ -198,7 +243,7 @@ func (r *Reader) chain(least int, sec int64, timed bool) bool {
 			return false
 		}
 		h := r.pcapHead(b[n:])
-		if !r.sound(&h) || h.capLen > resyncBytes || timed && !near(int64(h.sec), sec) {
+		if !r.sound(&h) || h.capLen > resyncBytes || !timely(int64(h.sec)) {
 			return false
 		}
 		n += r.recordHead + int(h.capLen)

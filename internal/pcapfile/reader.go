@@ -43,6 +43,8 @@ type Reader struct {
 	compressed bool
 	interfaces []Interface
 	lastNanos  int64 // time of the last record
+	priorNanos int64 // and of the one before, in pcap files
+	firstSec   int64 // what the header says that should be the first, in pcap files
 	seen       bool  // there was a record
 	done       bool
 
