@@ -140,7 +140,7 @@ func (r *Reader) nextPcap(rec *Record) error {
 	n := r.recordHead + int(h.capLen)
 	if sound := r.sound(&h); !sound || !r.timely(int64(h.sec)) {
 		if !r.believable(&h, sound) {
-			return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and records go on elsewhere", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
+			return r.resync(fmt.Sprintf("record header has time %d.%d, %d captured bytes of %d, and records do not go on behind it", h.sec, h.frac, h.capLen, h.wireLen), r.plausibleRecord)
 		}
 		b = r.w.peek(r.recordHead) // looking ahead may have moved it
 	}
