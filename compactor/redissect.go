@@ -77,14 +77,19 @@ func Redissect(ctx context.Context, p Parts, o RedissectOptions) (RedissectResul
 	if err != nil {
 		return RedissectResult{}, err
 	}
-	j, err := loadJournal(ctx, p.Store, o)
+	j, found, err := loadJournal(ctx, p.Store, o)
+	if err == nil && !found {
+		err = j.save(ctx, p.Store)
+	}
 	if err != nil {
 		return RedissectResult{}, err
 	}
 	var sum RedissectResult
+	interrupted := found // within a file, the next one that is not done
 	for i, key := range keys {
 		if key > j.Done {
-			res, err := r.file(ctx, key)
+			res, err := r.file(ctx, key, interrupted)
+			interrupted = false
 			sum.add(res)
 			if err != nil {
 				return sum, fmt.Errorf("%q: %w", key, err)
@@ -129,12 +134,18 @@ func (r *redissector) list(ctx context.Context) ([]string, error) {
 	return keys, nil
 }
 
-// file replaces one file, again when it was replaced meanwhile by someone else.
-func (r *redissector) file(ctx context.Context, key string) (RedissectResult, error) {
+// file replaces one file, again when it was replaced meanwhile by someone else. That may have been this program, before
+// an interruption (then begun is true) or in an attempt whose answer was lost: the sessions may not match the expression
+// any more, while Elasticsearch has their old documents still.
+func (r *redissector) file(ctx context.Context, key string, begun bool) (RedissectResult, error) {
 	for attempt := 1; ; attempt++ {
 		res, err := r.attempt(ctx, key)
 		if attempt < 5 && (errors.Is(err, objstore.ErrMismatch) || errors.Is(err, sessionfile.ErrChanged)) {
+			begun = true
 			continue
+		}
+		if err == nil && res.Rewritten == 0 && begun {
+			err = r.index(ctx, key)
 		}
 		return res, err
 	}
@@ -176,8 +187,8 @@ func (r *redissector) attempt(ctx context.Context, key string) (res RedissectRes
 	if err := out.rest(ctx); err != nil {
 		return res, err
 	}
-	// Searches of Elasticsearch see old documents until theirs is replaced; those that an interruption leaves are
-	// replaced by the run that goes on.
+	// Searches of Elasticsearch see old documents until theirs are replaced; what an interruption leaves of them the
+	// run that goes on replaces.
 	if err := out.put(ctx, r.parts.Store); err != nil {
 		return res, err
 	}
@@ -425,6 +436,8 @@ func (w *rewrite) put(ctx context.Context, store objstore.Store) error {
 	return err
 }
 
+const journalVersion = 1
+
 // journal is how far a Redissect got.
 type journal struct {
 	Version    int    `json:"version"`
@@ -436,28 +449,31 @@ type journal struct {
 	key string
 }
 
-// loadJournal returns what an interrupted run with the same options left.
-func loadJournal(ctx context.Context, store objstore.Store, o RedissectOptions) (*journal, error) {
-	j := journal{Version: 1, From: o.From, To: o.To}
+// loadJournal returns what an interrupted run with the same options left, and whether there was one.
+func loadJournal(ctx context.Context, store objstore.Store, o RedissectOptions) (j *journal, found bool, err error) {
+	j = &journal{Version: journalVersion, From: o.From, To: o.To}
 	if o.Expr != nil {
 		j.Expression = o.Expr.String()
 	}
 	sum := sha256.Sum256([]byte(j.From + "\x00" + j.To + "\x00" + j.Expression))
 	j.key = "state/redissect/" + hex.EncodeToString(sum[:8]) + ".json"
 	if o.Restart {
-		return &j, nil
+		return j, false, nil
 	}
 	b, _, err := objstore.GetAll(ctx, store, j.key)
 	if errors.Is(err, objstore.ErrNotFound) {
-		return &j, nil
+		return j, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := json.Unmarshal(b, &j); err != nil || j.Version != 1 {
-		return nil, fmt.Errorf("%q: version %d of the journal, this program knows 1: %w", j.key, j.Version, err)
+	if err := json.Unmarshal(b, j); err != nil {
+		return nil, false, fmt.Errorf("%q: %w", j.key, err)
 	}
-	return &j, nil
+	if j.Version != journalVersion {
+		return nil, false, fmt.Errorf("%q: version %d of the journal, this program knows %d", j.key, j.Version, journalVersion)
+	}
+	return j, true, nil
 }
 
 func (j *journal) save(ctx context.Context, store objstore.Store) error {

@@ -161,6 +161,25 @@ func TestRedissect(t *testing.T) {
 	less[one] = want[one]
 	same("one dissected", documentsByID(t, plain, url), less)
 
+	// Between Parquet and Elasticsearch: the expression does not find again what was replaced.
+	for id := range http {
+		if id != one {
+			one = id
+			break
+		}
+	}
+	away := exec.Command(Wirelake(t), "redissect", "--quiet", "--store", url, "--expression", "protocols != http && id == "+one)
+	away.Env = append(slices.Clone(plain), "WIRELAKE_ELASTICSEARCH_URLS=http://127.0.0.1:1")
+	if out, err := away.CombinedOutput(); err == nil {
+		t.Errorf("redissect without its Elasticsearch ended well\n%s", out)
+	}
+	less[one] = want[one]
+	same("Parquet replaced", documentsByID(t, plain, url), less)
+	run(t, env, "redissect", "--quiet", "--store", url, "--expression", "protocols != http && id == "+one)
+	if got := indexed(t, es)[one]; got != wantHot[one] {
+		t.Errorf("Elasticsearch has\n%s\nof a session dissected again, want\n%s", got, wantHot[one])
+	}
+
 	random := rand.New(rand.NewPCG(3, 4))
 	const atLeast = 5
 	kills := 0
