@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -20,8 +19,10 @@ const (
 	maxSSHPacket = 64 << 10
 	sshKexInit   = 20
 	sshNewKeys   = 21
+	sshRSAKey    = 30 // KEXRSA_PUBKEY, RFC 4432 section 4; in other methods the client's first
 	sshDHReply   = 31 // KEXDH_REPLY and KEX_ECDH_REPLY, RFC 4253 section 8, RFC 5656 section 4
-	sshGEXReply  = 33 // KEX_DH_GEX_REPLY, RFC 4419 section 3
+	sshGEXReply  = 33 // KEX_DH_GEX_REPLY, RFC 4419 section 3; GSSAPI's host key, RFC 4462 section 2.1
+	sshGEXAsk    = 34 // KEX_DH_GEX_REQUEST
 )
 
 func newSSH(r *spi.Registry) Protocol {
@@ -37,7 +38,8 @@ func newSSH(r *spi.Registry) Protocol {
 	return Protocol{
 		Name:     "ssh",
 		Matchers: OnPrefixes(TCP, "SSH-"),
-		New:      func(*Session) Parser { return &sshParser{ssh: f} },
+		// The reference takes the session's source for the client.
+		New: func(s *Session) Parser { return &sshParser{ssh: f, known: s.Reference} },
 	}
 }
 
@@ -45,11 +47,13 @@ type sshParser struct {
 	*ssh
 	Base
 	greeted [2]bool
+	known   bool // it is known who is the client
+	client  Dir
+	offers  [2][2]string // HASSH of each direction, as if it were the client's and the server's, until that is known
 }
 
 // Parse implements Parser.
 func (p *sshParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
-	dir = s.sideOf(dir, 22)
 	n := 0
 	for !p.greeted[dir] {
 		end := bytes.IndexByte(b[n:], '\n')
@@ -64,6 +68,8 @@ func (p *sshParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		if bytes.HasPrefix(line, []byte("SSH-")) {
 			p.greeted[dir] = true
 			s.Doc.AddBytes(p.version, bytes.ToLower(line))
+		} else {
+			p.learn(s, dir, Server) // only servers send lines before it (RFC 4253 section 4.2)
 		}
 	}
 	for len(b)-n >= 6 {
@@ -85,47 +91,104 @@ func (p *sshParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 
 // message reads one unencrypted message, from its number on.
 func (p *sshParser) message(s *Session, dir Dir, b []byte) Status {
-	switch b[0] {
+	switch kind := b[0]; kind {
 	case sshKexInit:
-		if text, ok := hasshText(b[1:], dir); ok {
-			f := p.hassh
-			if dir == Server {
-				f = p.hasshServer
-			}
-			s.Doc.AddString(f, md5Hex(text))
+		lists, ok := sshLists(b[1:])
+		if !ok {
+			break
 		}
-	case sshDHReply, sshGEXReply:
-		// In a group exchange 31 is the group instead, which is no key.
-		if key, _, ok := sshString(b[1:]); ok && dir == Server {
-			if name, _, ok := sshString(key); ok && sshKeyName(name) {
+		switch {
+		case sshListed(lists[0], "ext-info-c", "kex-strict-c-v00@openssh.com"):
+			p.learn(s, dir, Client)
+		case sshListed(lists[0], "ext-info-s", "kex-strict-s-v00@openssh.com"):
+			p.learn(s, dir, Server)
+		}
+		p.offers[dir] = [2]string{md5Hex(hasshText(&lists, Client)), md5Hex(hasshText(&lists, Server))}
+		if p.known {
+			p.file(s, dir)
+		}
+	case sshRSAKey, sshDHReply, sshGEXReply:
+		// What has the host key in front is the server's. In a group exchange 31 is the group instead, which is no key.
+		key, _, ok := sshString(b[1:])
+		name, _, named := sshString(key)
+		if ok = ok && named && sshKeyName(name); ok && (kind != sshRSAKey || !s.Reference) {
+			p.learn(s, dir, Server)
+			if dir != p.client {
 				s.Doc.AddString(p.key, base64.StdEncoding.EncodeToString(key))
 			}
+		} else if kind == sshRSAKey {
+			p.learn(s, dir, Client)
 		}
+	case sshGEXAsk:
+		p.learn(s, dir, Client)
 	case sshNewKeys:
 		return DirDone
 	}
 	return More
 }
 
-// hasshText returns what HASSH is the MD5 of (https://github.com/salesforce/hassh):
-// key exchange, encryption, MAC and compression offered by the side that sent b,
-// a KEXINIT behind its number (RFC 4253 section 7.1).
-func hasshText(b []byte, dir Dir) (string, bool) {
+// learn notes that the side sends in the direction, unless it is known already who is who: what came before is filed then.
+func (p *sshParser) learn(s *Session, dir, side Dir) {
+	if p.known {
+		return
+	}
+	p.known, p.client = true, dir^side
+	p.file(s, Client)
+	p.file(s, Server)
+}
+
+// file files the HASSH of a direction, if it has come.
+func (p *sshParser) file(s *Session, dir Dir) {
+	side := dir ^ p.client
+	if text := p.offers[dir][side]; text != "" {
+		s.Doc.AddString([2]spi.FieldID{p.hassh, p.hasshServer}[side], text)
+	}
+	p.offers[dir] = [2]string{}
+}
+
+// End implements Parser: where no message told who is the client, it is who began, else who is not on SSH's port.
+func (p *sshParser) End(s *Session, _ bool) {
+	if p.offers == [2][2]string{} {
+		return
+	}
+	side := Client
+	if !s.Began[Client] && !s.Began[Server] {
+		side = s.sideOf(Client, 22)
+	}
+	p.learn(s, Client, side)
+}
+
+// sshLists returns what the sender of b, a KEXINIT behind its number, offers: the lists of RFC 4253 section 7.1, up to
+// those of compression.
+func sshLists(b []byte) (lists [8][]byte, ok bool) {
 	if len(b) < 16 {
-		return "", false
+		return lists, false
 	}
 	b = b[16:] // cookie
-	var lists [8]string
 	for i := range lists {
-		list, rest, ok := sshString(b)
-		if !ok {
-			return "", false
+		if lists[i], b, ok = sshString(b); !ok {
+			return lists, false
 		}
-		lists[i], b = string(list), rest
 	}
+	return lists, true
+}
+
+// sshListed reports whether the list has one of two names, which say of its sender what it is: RFC 8308 section 2.1, and
+// PROTOCOL of OpenSSH, section 1.10.
+func sshListed(list []byte, one, other string) bool {
+	for name := range bytes.SplitSeq(list, []byte(",")) {
+		if string(name) == one || string(name) == other {
+			return true
+		}
+	}
+	return false
+}
+
+// hasshText returns what HASSH is the MD5 of (https://github.com/salesforce/hassh):
+// key exchange, encryption, MAC and compression offered by the side.
+func hasshText(lists *[8][]byte, side Dir) string {
 	// Lists alternate between the directions from the encryption on.
-	side := int(dir)
-	return strings.Join([]string{lists[0], lists[2+side], lists[4+side], lists[6+side]}, ";"), true
+	return string(bytes.Join([][]byte{lists[0], lists[2+side], lists[4+side], lists[6+side]}, []byte(";")))
 }
 
 // sshString cuts a string off the front of b (RFC 4251 section 5).
