@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"wirelake/internal/spi"
 )
@@ -19,6 +20,7 @@ const (
 	maxQUICHello   = 64 << 10 // bytes of a side's CRYPTO stream that are put in order
 	maxQUICInitial = 64       // Initial packets of a session that are decrypted
 	maxQUICPackets = 128      // datagrams of a session that are looked at
+	maxQUICEarly   = 6        // Initial packets that wait for keys: a server sends a few before it hears of the client again
 )
 
 func newQUICFields(r *spi.Registry) *quic {
@@ -95,11 +97,19 @@ type quicParser struct {
 	client Dir
 	dcid   []byte // destination connection id of that Initial
 	keys   quicInitialKeys
+	fresh  bool        // the keys are new
+	early  []quicEarly // what none opened so far, such as packets of the server that were captured before the client's first
 
 	crypto [2]sparse // CRYPTO streams of client and server
 	done   [2]bool
 
 	google googleChlo
+}
+
+// quicEarly is an Initial packet that waits for its keys.
+type quicEarly struct {
+	dir    Dir
+	packet []byte
 }
 
 // Datagram implements Parser. A datagram may hold several packets (RFC 9000 section 12.2).
@@ -138,14 +148,36 @@ func (p *quicParser) Datagram(s *Session, dir Dir, b []byte) Status {
 	return More
 }
 
-// initial opens an Initial packet and reads its frames.
+// initial opens an Initial packet and reads its frames, and with new keys what came before them.
 func (p *quicParser) initial(s *Session, dir Dir, h *quicHeader, packet []byte) {
 	payload, sender, ok := p.open(dir, h, packet)
-	if !ok || p.done[sender] || sender == Server && s.Reference {
+	if !ok {
+		if !s.Reference && len(p.early) < maxQUICEarly && s.Hold(len(packet)) {
+			p.early = append(p.early, quicEarly{dir, slices.Clone(packet)})
+		}
+		return
+	}
+	p.hellos(s, h.version, sender, payload)
+	if !p.fresh {
+		return
+	}
+	early := p.early
+	p.fresh, p.early = false, nil
+	for _, e := range early { // those that still do not open wait again
+		s.Hold(-len(e.packet))
+		if h, ok := parseQUICHeader(e.packet); ok {
+			p.initial(s, e.dir, &h, e.packet)
+		}
+	}
+}
+
+// hellos reads the frames of an Initial packet, and the message that their CRYPTO stream begins with.
+func (p *quicParser) hellos(s *Session, v quicVersion, sender Dir, payload []byte) {
+	if p.done[sender] || sender == Server && s.Reference {
 		return
 	}
 	stream := &p.crypto[sender]
-	for off, data := range quicCryptoFrames(payload, h.version.google) {
+	for off, data := range quicCryptoFrames(payload, v.google) {
 		if !stream.add(s, off, data, maxQUICHello) {
 			p.done[sender] = true
 			stream.release(s)
@@ -156,8 +188,8 @@ func (p *quicParser) initial(s *Session, dir Dir, h *quicHeader, packet []byte) 
 	if len(hello) < tlsHandshakeHeader {
 		return
 	}
-	if h.version.google && string(hello[:4]) == "CHLO" {
-		if p.done[sender] = p.chlo(s, h.version.name, hello, false); p.done[sender] {
+	if v.google && string(hello[:4]) == "CHLO" {
+		if p.done[sender] = p.chlo(s, v.name, hello, false); p.done[sender] {
 			stream.release(s)
 		}
 		return
@@ -168,7 +200,7 @@ func (p *quicParser) initial(s *Session, dir Dir, h *quicHeader, packet []byte) 
 	}
 	p.done[sender] = true
 	if size <= maxQUICHello {
-		p.hello(s, h.version, hello[0], hello[tlsHandshakeHeader:tlsHandshakeHeader+size])
+		p.hello(s, v, hello[0], hello[tlsHandshakeHeader:tlsHandshakeHeader+size])
 	}
 	stream.release(s)
 }
@@ -189,7 +221,7 @@ func (p *quicParser) open(dir Dir, h *quicHeader, packet []byte) (payload []byte
 	}
 	keys := newQUICInitialKeys(h.version, h.dcid)
 	if payload, ok = keys.side[Client].open(packet, h.pn); ok {
-		p.begun, p.client, p.keys = true, dir, keys
+		p.begun, p.client, p.keys, p.fresh = true, dir, keys, true
 		p.dcid = append(p.dcid[:0], h.dcid...)
 	}
 	return payload, Client, ok

@@ -143,6 +143,53 @@ func TestQUICExample(t *testing.T) {
 	}
 }
 
+// TestQUICServerFirst holds that what the server sent is read where it was captured before what it answers, in a session
+// whose source it is then; and that packets which no key opens are kept within a bound.
+func TestQUICServerFirst(t *testing.T) {
+	id, crypto := hexBytes(t, rfc9001ID), hexBytes(t, rfc9001Crypto)
+	client := quicPacket(1, Client, id, 2, crypto, 1200)
+	second := quicPacket(1, Client, hexBytes(t, "f067a5502a4262b5"), 3, []byte{quicPing}, 1200) // of other keys
+	s := newTestSession(New(), UDP, 443, 40000)
+	s.Datagram(Client, 0, hexBytes(t, rfc9001Server))
+	s.Datagram(Server, 0, second[:len(second)-1])
+	if s.Buffered() == 0 {
+		t.Error("nothing is kept")
+	}
+	s.Datagram(Server, 0, client)
+	s.End(true)
+	wantStrings(t, s, "quic.host", "example.com")
+	wantStrings(t, s, "tls.cipher", "TLS_AES_128_GCM_SHA256")
+	wantStrings(t, s, "tls.ja3sstring", "771,4865,51-43")
+	s = newTestSession(New(), UDP, 443, 40000)
+	for range maxQUICInitial {
+		s.Datagram(Client, 0, hexBytes(t, rfc9001Server))
+	}
+	if got, most := s.Buffered(), maxQUICEarly*len(rfc9001Server)/2; got > most {
+		t.Errorf("%d bytes are kept, more than %d", got, most)
+	}
+	// The second half of a ClientHello before the first, under the connection id that the server chose.
+	stream := crypto[4:]
+	s = newTestSession(New(), UDP, 40000, 443)
+	v, _ := quicVersionOf(1)
+	first := quicPacket(1, Client, id, 0, cryptoFrame(stream, 0, 100), 1200)
+	moved := quicPacket(1, Client, []byte("server's"), 1, cryptoFrame(stream, 100, len(stream)), 1200)
+	h, _ := parseQUICHeader(moved)
+	other, own := newQUICInitialKeys(v, []byte("server's")), newQUICInitialKeys(v, id)
+	payload, ok := other.side[Client].open(moved, h.pn)
+	if !ok {
+		t.Fatal("the packet does not open")
+	}
+	head := append(slices.Clone(moved[:h.pn]), 0, 0, 0, 1)
+	head[0] = 0xc3
+	s.Datagram(Client, 0, own.side[Client].seal(head, payload))
+	s.Datagram(Client, 0, first)
+	s.End(true)
+	wantStrings(t, s, "quic.host", "example.com")
+	if s.Buffered() != 0 {
+		t.Errorf("%d bytes are still held", s.Buffered())
+	}
+}
+
 // TestQUICOrder holds that a ClientHello is read from several packets in any
 // order, whole or split within a datagram, in every version.
 func TestQUICOrder(t *testing.T) {
@@ -321,6 +368,8 @@ func FuzzQUIC(f *testing.F) {
 	f.Fuzz(func(t *testing.T, client, server []byte, version uint32) {
 		s := newTestSession(set, UDP, 40000, 443)
 		if v, ok := quicVersionOf(version); ok && v.protected && len(client) < 8000 && len(server) < 8000 {
+			early := quicPacket(version, Server, id, 1, client, 100)
+			s.Datagram(Server, 0, early)
 			s.Datagram(Client, 0, quicPacket(version, Client, id, 0, client, 100))
 			s.Datagram(Server, 0, quicPacket(version, Server, id, 0, server, 100))
 		}
