@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Pipe takes one capture stream, pcap or pcapng, as it is or compressed, from
@@ -21,6 +23,9 @@ type Pipe struct {
 	path  string
 	stdin io.Reader
 	log   *slog.Logger
+	// held is the named pipe of the stream before. While nobody had it open, what the next writer has left in it would
+	// be gone with that writer.
+	held *os.File
 	counters
 }
 
@@ -41,6 +46,7 @@ func (p *Pipe) State() State { return p.state(p.path, "pipe") }
 
 // Run reads the stream to its end. An error names what cannot be read; what came before it was delivered.
 func (p *Pipe) Run(ctx context.Context, open Opener) error {
+	defer p.hold(nil)
 	var again backoff
 	for {
 		more, err := p.read(ctx, open)
@@ -75,17 +81,30 @@ func (p *Pipe) read(ctx context.Context, open Opener) (more bool, err error) {
 		return false, s.read(ctx, p.stdin)
 	}
 	s.lane = "pipe-" + peerLane(strings.TrimLeft(p.path, "/"))
-	f, more, err := openPipe(ctx, p.path)
+	f, more, err := openPipe(p.path)
 	if err != nil {
 		return false, fmt.Errorf("open %s: %w", p.path, err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	p.hold(f)
 	defer context.AfterFunc(ctx, func() { _ = f.Close() })()
+	if more {
+		if err := awaitWriter(f); err != nil && ctx.Err() == nil {
+			return false, fmt.Errorf("wait for a writer of %s: %w", p.path, err)
+		}
+	}
 	return more, s.read(ctx, f)
 }
 
-// openPipe opens a file, or a named pipe, which may be waited for until somebody writes.
-func openPipe(ctx context.Context, path string) (f *os.File, fifo bool, err error) {
+// hold keeps f open until the next call, and closes the file before.
+func (p *Pipe) hold(f *os.File) {
+	if p.held != nil {
+		_ = p.held.Close() // read only, and closed already when the run ended
+	}
+	p.held = f
+}
+
+// openPipe opens a file, or a named pipe, and does not wait for a writer.
+func openPipe(path string) (f *os.File, fifo bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, false, err
@@ -94,21 +113,26 @@ func openPipe(ctx context.Context, path string) (f *os.File, fifo bool, err erro
 		f, err = os.Open(path)
 		return f, false, err
 	}
-	// Opened for writing too, opening does not wait; but then the end of a writer is not seen. So
-	// the wait is for a writer, and it is ended by becoming one.
-	opened := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-opened:
-		default:
-			if w, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
-				<-opened
-				_ = w.Close()
-			}
-		}
-	})
-	defer stop()
-	f, err = os.Open(path)
-	close(opened)
+	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	return f, true, err
+}
+
+// awaitWriter waits until a writer has written into a named pipe or left it, or f is closed. Reading does not wait: it
+// gives the end of the stream also before the first writer.
+func awaitWriter(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var pollErr error
+	err = conn.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor
+		n, err := unix.Poll(fds, 0)
+		if errors.Is(err, unix.EINTR) {
+			return false
+		}
+		pollErr = err
+		return n > 0 || err != nil
+	})
+	return errors.Join(err, pollErr)
 }

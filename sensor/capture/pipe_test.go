@@ -155,6 +155,36 @@ func TestNamedPipeTakesOneWriterAfterAnother(t *testing.T) {
 	}
 }
 
+// What a writer leaves in a named pipe before its stream is begun stays there.
+func TestNamedPipeKeepsWhatAWriterLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capture.fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rec := newRecorder(t)
+	p := NewPipe(path, nil, nil)
+	defer p.hold(nil)
+	records := testRecords(0, 300)
+	first := make(chan error, 1)
+	go func() { first <- os.WriteFile(path, pcapOf(t, linkEthernet, records[:100]), 0) }() // waits for a reader
+	for n := 1; n <= 3; n++ {
+		if more, err := p.read(t.Context(), rec.Open); !more || err != nil {
+			t.Fatal(more, err)
+		}
+		rec.wantPackets("pipe-"+peerLane(path[1:])+"-0", records[:100*n])
+		if n == 3 {
+			break
+		}
+		// This one comes and goes while the next stream is not begun.
+		if err := os.WriteFile(path, pcapOf(t, linkEthernet, records[100*n:100*n+100]), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPipeLanesAreBounded(t *testing.T) {
 	links := make([]uint32, maxStreamLanes+1)
 	for i := range links {
