@@ -93,9 +93,9 @@ func (s *PcapOverIPServer) Run(ctx context.Context, open Opener) error {
 		again.reset()
 		n, err := s.admit(conn)
 		if err != nil {
-			_ = conn.Close()
 			s.note(err)
 			s.log.WarnContext(ctx, "pcap-over-IP client refused", "source", s.listen, "error", err)
+			_ = conn.Close() // who sees the end of the connection finds the reason
 			continue
 		}
 		clients.Go(func() {
