@@ -35,6 +35,7 @@ type TunnelReceiver struct {
 	lanes map[tunnelKey]*tunnelLane
 	last  *tunnelLane
 	vnis  map[uint32]bool // with lanes of their own
+	told  time.Time       // when the lanes were flushed last
 	out   Record          // the packet at hand, here so that none is allocated
 	sll   []byte          // and its bytes, where a header is put before them
 
@@ -121,6 +122,9 @@ func (t *TunnelReceiver) Run(ctx context.Context, open Opener) (err error) {
 // there are none it flushes the lanes and reads the counter of drops. It returns 0 when ctx has ended.
 func (t *TunnelReceiver) wait(ctx context.Context, d *datagrams) (int, error) {
 	n, err := d.poll()
+	if n > 0 && time.Since(t.told) >= busyAfter {
+		return n, t.idle(d)
+	}
 	for idle := idleAfter; n == 0 && err == nil; idle = dropsEvery {
 		if err := d.conn.SetReadDeadline(time.Now().Add(idle)); err != nil {
 			return 0, err
@@ -141,8 +145,9 @@ func (t *TunnelReceiver) wait(ctx context.Context, d *datagrams) (int, error) {
 	return n, err
 }
 
-// idle tells the lanes that nothing more is at hand.
+// idle tells the lanes that nothing more is at hand for them.
 func (t *TunnelReceiver) idle(d *datagrams) error {
+	t.told = time.Now()
 	t.drops(d.readDrops(), t.last)
 	for _, l := range t.lanes {
 		if !l.dirty {
@@ -162,11 +167,11 @@ func (t *TunnelReceiver) drops(n uint32, l *tunnelLane) {
 	if n == 0 {
 		return
 	}
-	t.counters.drops.Add(uint64(n))
 	if l != nil {
 		l.sink.Drops(uint64(n))
 		l.dirty = true
 	}
+	t.counters.drops.Add(uint64(n)) // last: what the state counts, the lane knows
 }
 
 // drain delivers what the kernel still has.
@@ -187,12 +192,15 @@ func (t *TunnelReceiver) drain(d *datagrams, open Opener) error {
 func (t *TunnelReceiver) deliver(d *datagrams, n int, open Opener) error {
 	for i := range n {
 		m := d.message(i)
-		if !t.cfg.Peers.Allow(m.from) {
-			t.bad(fmt.Errorf("datagram of %s, which is not one of the peers allowed", m.from))
-			continue
+		var p tunnelPacket
+		var err error
+		if t.cfg.Peers.Allow(m.from) {
+			p, err = t.decode(m.data)
+		} else {
+			err = fmt.Errorf("datagram of %s, which is not one of the peers allowed", m.from)
 		}
-		p, err := t.decode(m.data)
 		if err != nil {
+			t.drops(m.drops, t.last) // it tells of them once
 			t.bad(err)
 			continue
 		}
