@@ -191,13 +191,17 @@ func TestLoopback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sent := 0 // one that is told of the refusal of those before is not sent
 		for i := range 20 {
-			if _, err := fmt.Fprintf(conn, "datagram %d", i); err != nil && !errors.Is(err, unix.ECONNREFUSED) {
+			_, err := fmt.Fprintf(conn, "datagram %d", i)
+			if err == nil {
+				sent++
+			} else if !errors.Is(err, unix.ECONNREFUSED) {
 				t.Fatal(err)
 			}
 		}
 		conn.Close()
-		want := witnessed(t, w, 10)
+		want := witnessed(t, w, sent)
 		end()
 		var got []Record
 		for _, r := range rec.lane("lo-0").packets {
@@ -315,6 +319,10 @@ func TestReload(t *testing.T) {
 			default:
 			}
 			n := int(sent.Load())
+			if uint64(n) > s.State().Packets+100_000 { // a ring holds more
+				time.Sleep(time.Millisecond)
+				continue
+			}
 			out.send(numbered(53, n), numbered(80, n), numbered(443, n))
 			sent.Add(1)
 		}

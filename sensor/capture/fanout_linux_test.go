@@ -3,8 +3,8 @@ package capture
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
-	"time"
 
 	"wirelake/testenv"
 )
@@ -89,7 +89,8 @@ func TestFanout(t *testing.T) {
 	c := smallRing()
 	c.Workers = workers
 	rec := newRecorder(t)
-	end := capturing(t, newAFPacket(t, "oa0", c), rec.Open)
+	source := newAFPacket(t, "oa0", c)
+	end := capturing(t, source, rec.Open)
 	in, out := newSender(t, "ob0"), newSender(t, "oa0")
 	var expected []string // flow of the packet with this number
 	used := map[string]int{}
@@ -118,7 +119,10 @@ func TestFanout(t *testing.T) {
 	// Down and up again, the kernel makes the group anew: lanes stay what they were.
 	testenv.Run(t, "ip", "link", "set", "oa0", "down")
 	testenv.LinkUp(t, "oa0")
-	time.Sleep(1500 * time.Millisecond) // the carrier comes back with a delay
+	for _, name := range []string{"oa0", "ob0"} { // the carrier comes back with a delay
+		waitFor(t, name+" to be up", func() bool { return strings.Contains(testenv.Run(t, "ip", "link", "show", name), "state UP") })
+	}
+	waitFor(t, "the source to be up", func() bool { return source.State().Up })
 	sendAll()
 	end()
 	laneOf, total := map[string]string{}, 0

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -165,9 +164,13 @@ func TestBlocksAreNumberedInTheirOrder(t *testing.T) {
 	var rec Record
 	var counts counters
 	sink := &tallySink{}
+	sent := 0
 	for n := uint64(1); n < 6*minBlocks; n++ {
-		for range 5 {
-			out.send(frame)
+		if sink.packets >= sent-out.lost() { // else a block was handed over between two packets
+			for range 5 {
+				out.send(frame)
+				sent++
+			}
 		}
 		waitFor(t, "the block", func() bool { b, err := r.handedOver(); return b != nil && err == nil })
 		block := r.block(n)
@@ -184,6 +187,12 @@ func TestBlocksAreNumberedInTheirOrder(t *testing.T) {
 			t.Fatalf("behind block %d with %d packets: %+v", n, sink.packets, now)
 		}
 	}
+	waitFor(t, "all packets", func() bool {
+		if _, err := r.step(&rec, sink, &counts); err != nil {
+			t.Fatal(err)
+		}
+		return sink.packets >= sent-out.lost()
+	})
 	if r.state.id != id || r.state.magic != ringMagic {
 		t.Errorf("the private area became %+v", r.state)
 	}
@@ -234,7 +243,7 @@ func TestBlocksWaitForTheLog(t *testing.T) {
 		if step() {
 			t.Fatal("a block where none can be")
 		}
-		return counts.drops.Load() >= 100
+		return counts.drops.Load() >= uint64(100-out.lost())
 	})
 	log.mu.Lock()
 	log.hold, log.written = false, log.taken
@@ -245,10 +254,9 @@ func TestBlocksWaitForTheLog(t *testing.T) {
 		step()
 		return r.next > r.blocks+3 && r.held() == 0
 	})
-	time.Sleep(3 * retireMillis * time.Millisecond)
-	for step() {
-	}
-	if got := uint64(len(log.recordedLane.packets)) + counts.drops.Load(); got != uint64(sent-out.lost()) {
+	settled := func() uint64 { return uint64(len(log.recordedLane.packets)) + counts.drops.Load() }
+	waitFor(t, "the last block", func() bool { step(); return settled() >= uint64(sent-out.lost()) })
+	if got := settled(); got != uint64(sent-out.lost()) {
 		t.Errorf("delivered and dropped %d, sent %d", got, sent)
 	}
 }
