@@ -250,12 +250,17 @@ func (p *dnsParser) ask(doc *spi.Document, o spi.ObjectID, key *dnsKey, opcode u
 		}
 	}
 	doc.SetStringIn(o, p.queryHost, name)
-	if name != dnsRoot {
-		doc.AddStringIn(o, p.host, name)
-	}
+	addDNSHost(doc, o, p.host, name)
 	doc.SetStringIn(o, p.opcode, dnsOpcodeName(opcode))
 	doc.SetStringIn(o, p.queryType, dnsTypeName(key.qtype))
 	doc.SetStringIn(o, p.queryClass, dnsClassName(key.class))
+}
+
+// addDNSHost adds a name to a list of hosts, of which the root is none.
+func addDNSHost(doc *spi.Document, o spi.ObjectID, f spi.FieldID, name string) {
+	if name != dnsRoot {
+		doc.AddStringIn(o, f, name)
+	}
 }
 
 // respond files what a response says behind its questions.
@@ -290,8 +295,8 @@ func (p *dnsParser) records(doc *spi.Document, o spi.ObjectID, m *dnsMessage, co
 		if mdns {
 			r.class &= 0x7fff
 		}
-		if p.reference && m.signedByRoot(&r) {
-			continue // it leaves these out
+		if p.reference && m.namesRoot(&r) {
+			continue // it takes the root for no name
 		}
 		p.answer(doc, o, m, &r)
 	}
@@ -329,18 +334,18 @@ func (p *dnsParser) answer(doc *spi.Document, o spi.ObjectID, m *dnsMessage, r *
 	case dnsCNAME:
 		if target, ok := m.nameIn(r, 0); ok {
 			doc.SetStringIn(a, p.aCNAME, target)
-			doc.AddStringIn(o, p.host, target)
+			addDNSHost(doc, o, p.host, target)
 		}
 	case dnsNS:
 		if target, ok := m.nameIn(r, 0); ok {
 			doc.SetStringIn(a, p.aNS, target)
-			doc.AddStringIn(o, p.nsHost, target)
+			addDNSHost(doc, o, p.nsHost, target)
 		}
 	case dnsMX:
 		if target, ok := m.nameIn(r, 2); ok {
 			doc.SetIntIn(a, p.aPrio, int64(binary.BigEndian.Uint16(r.data)))
 			doc.SetStringIn(a, p.aMX, target)
-			doc.AddStringIn(o, p.mxHost, target)
+			addDNSHost(doc, o, p.mxHost, target)
 		}
 	case dnsTXT:
 		for b := r.data; len(b) > 0 && int(b[0]) < len(b); b = b[1+int(b[0]):] {

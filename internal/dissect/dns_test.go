@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,8 +140,8 @@ func TestDNSZone(t *testing.T) {
 	wantStrings(t, s, "dns.answers.name", "a.example.org", "b.example.org")
 }
 
-// TestDNSRootSignature holds that signatures by the root are told, save to the reference.
-func TestDNSRootSignature(t *testing.T) {
+// TestDNSRoot holds that records which name the root are told, save to the reference, and that the root is no host.
+func TestDNSRoot(t *testing.T) {
 	messages := dnsMessages(t, "org.", mdns.TypeDS, "org. 60 IN DS 26974 8 2 4fede294c53f438a158c41d39489cd78a86beb0d8a0aeaff14745c0d16e1de32",
 		"org. 60 IN RRSIG DS 8 1 86400 20240101000000 20231219000000 46780 . b2s=", "org. 60 IN RRSIG DS 8 1 86400 20240101000000 20231219000000 46780 org. b2s=")
 	for _, reference := range []bool{false, true} {
@@ -154,6 +155,30 @@ func TestDNSRootSignature(t *testing.T) {
 			want = want[1:]
 		}
 		wantStrings(t, s, "dns.answers.rrsig", want...)
+	}
+	for path, c := range map[string]struct {
+		hosts, record string
+		qtype         uint16
+	}{
+		"dns.answers.mx":         {"dns.mailserverHost", "example.org. 60 IN MX 0 .", mdns.TypeMX}, // there is none: RFC 7505
+		"dns.answers.nameserver": {"dns.nameserverHost", "example.org. 60 IN NS .", mdns.TypeNS},
+		"dns.answers.cname":      {"dns.host", "example.org. 60 IN CNAME .", mdns.TypeA},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(New(), UDP, 40000, 53)
+			s.Reference = reference
+			for i, m := range dnsMessages(t, "example.org.", c.qtype, c.record) {
+				s.Datagram(Dir(i), 0, m) //nolint:gosec // two
+			}
+			want := []string{"<root>"}
+			if reference {
+				want = nil
+			}
+			wantStrings(t, s, path, want...)
+			if hosts := stringsOf(s, c.hosts); slices.Contains(hosts, "<root>") {
+				t.Errorf("%s has the root: %q", c.hosts, hosts)
+			}
+		}
 	}
 }
 

@@ -152,13 +152,22 @@ func (m *dnsMessage) rrsig(r *dnsRecord) (string, bool) {
 	return join("RRSIG", dnsTypeName(binary.BigEndian.Uint16(r.data)), uint64(r.data[2]), uint64(r.data[3]), r.uint32(4), r.uint32(8), r.uint32(12), r.uint16(16), signer), ok
 }
 
-// signedByRoot reports whether a record is a signature by the root's keys.
-func (m *dnsMessage) signedByRoot(r *dnsRecord) bool {
-	if r.rtype != dnsRRSIG {
+// namesRoot reports whether the name that a record tells of is the root: a signature by its keys, or that there is no
+// mail exchange (RFC 7505).
+func (m *dnsMessage) namesRoot(r *dnsRecord) bool {
+	const exchange, signer = 2, 18 // behind the preference; behind what is signed
+	at := 0
+	switch r.rtype {
+	case dnsCNAME, dnsNS:
+	case dnsMX:
+		at = exchange
+	case dnsRRSIG:
+		at = signer
+	default:
 		return false
 	}
-	signer, ok := m.nameIn(r, 18)
-	return ok && signer == dnsRoot
+	name, ok := m.nameIn(r, at)
+	return ok && name == dnsRoot
 }
 
 // srv writes a SRV record (RFC 2782).

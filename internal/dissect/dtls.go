@@ -21,8 +21,7 @@ const (
 func newDTLS(r *spi.Registry) Protocol {
 	d := &dtls{tls: newTLSFields(r)}
 	hello := func(s *Session, _ Dir, b []byte) bool {
-		const referenceMin = 100 // the reference marks no sessions with a smaller first datagram
-		return isDTLS(b) && (!s.Reference || len(b) >= referenceMin)
+		return isDTLS(b) && (!s.Reference || dtlsLongHello(b))
 	}
 	return Protocol{
 		Name: "dtls",
@@ -39,11 +38,18 @@ func isDTLS(b []byte) bool {
 	return len(b) > dtlsRecordHeader && b[0] == tlsHandshake && b[1] == 0xfe && b[2] >= 0xfc && b[3]|b[4] == 0
 }
 
+// dtlsLongHello is what the reference wants to see first: a ClientHello, in a datagram that the hellos of clients with
+// many cipher suites and extensions fill, and those of the smallest devices do not.
+func dtlsLongHello(b []byte) bool {
+	const shortest = 100
+	return len(b) >= shortest && b[dtlsRecordHeader] == tlsClientHello
+}
+
 // draftHello accepts the first ClientHello in the version of the drafts, which AnyConnect and OpenSSL before 1.0 speak
-// (DTLS1_BAD_VER). The reference does not know it.
+// (DTLS1_BAD_VER).
 func draftHello(s *Session, _ Dir, b []byte) bool {
 	size := int(binary.BigEndian.Uint16(b[11:]))
-	return !s.Reference && b[dtlsRecordHeader] == tlsClientHello && b[dtlsRecordHeader+1] == 0 && size == len(b)-dtlsRecordHeader
+	return b[dtlsRecordHeader] == tlsClientHello && b[dtlsRecordHeader+1] == 0 && size == len(b)-dtlsRecordHeader && (!s.Reference || dtlsLongHello(b))
 }
 
 type dtlsParser struct {

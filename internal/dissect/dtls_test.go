@@ -122,6 +122,35 @@ func TestDTLS(t *testing.T) {
 	}
 }
 
+// TestDTLSBeginning holds that any handshake message is recognized; by the reference long hellos of clients.
+func TestDTLSBeginning(t *testing.T) {
+	hello, server := dtlsHello(0xfefd), append(dtlsServerHello(), make([]byte, 64)...)
+	short := make([]byte, 2+tlsRandom+8)
+	for name, c := range map[string]struct {
+		record []byte
+		theirs []string
+	}{
+		"a client's hello":          {dtlsRecord(0xfefd, dtlsFragment(tlsClientHello, 0, hello, 0, len(hello))), []string{"dtls"}},
+		"of the drafts":             {dtlsRecord(0x0100, dtlsFragment(tlsClientHello, 0, hello, 0, len(hello))), []string{"dtls"}},
+		"of under a hundred bytes":  {dtlsRecord(0xfefd, dtlsFragment(tlsClientHello, 0, short, 0, len(short))), nil},
+		"short, of the drafts":      {dtlsRecord(0x0100, dtlsFragment(tlsClientHello, 0, short, 0, len(short))), nil},
+		"a server's hello at first": {dtlsRecord(0xfefd, dtlsFragment(tlsServerHello, 0, server, 0, len(server))), nil},
+		"the middle of a handshake": {dtlsRecord(0xfefd, dtlsFragment(tlsCertificate, 2, make([]byte, 200), 0, 200)), nil},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(New(), UDP, 40000, 5684)
+			s.Reference = reference
+			s.Datagram(Client, 0, c.record)
+			want := []string{"dtls"}
+			if reference {
+				want = c.theirs
+			}
+			t.Log(name, reference)
+			wantStrings(t, s, "protocol", want...)
+		}
+	}
+}
+
 // TestDTLSHoards holds that messages which never become whole are let go of.
 func TestDTLSHoards(t *testing.T) {
 	s := newTestSession(New(), UDP, 40000, 5684)

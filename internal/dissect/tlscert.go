@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" //nolint:gosec // certificates are known by their SHA-1
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,6 @@ type certFields struct {
 const (
 	maxCertificates = 32 // of a chain
 	maxAltNames     = 1000
-	curveCorrupt    = "corrupt" // the curve of a key whose curve has no name
 )
 
 func newCertFields(r *spi.Registry) *certFields {
@@ -90,6 +90,7 @@ type certName struct{ cn, on, ou []string }
 func (c *certFields) add(s *Session, der []byte) {
 	sum := sha1.Sum(der) //nolint:gosec // an identity, not a signature
 	hash := colonHex(sum[:])
+	first := !s.Doc.Has(c.hash)
 	for v := range s.Doc.Each(c.hash) {
 		if v.Str == hash {
 			return
@@ -137,14 +138,22 @@ func (c *certFields) add(s *Session, der []byte) {
 	d.SetIntIn(o, c.remainingSeconds, left)
 	d.SetIntIn(o, c.remainingDays, left/86400)
 	c.key(d, o, tbs.take(berSequence))
-	odd := len(is.cn) == 0 || d.StringIn(o, c.curve) == curveCorrupt // what the reference marks as nothing
-	signs := c.extensions(d, o, tbs)
-	switch {
+	selfSigned := bytes.Equal(issuer, subject)
+	if s.Reference {
+		selfSigned = first && sameOwner(&from, &is)
+	}
+	switch signs := c.extensions(d, o, tbs); {
 	case signs:
 		s.AddTag("cert:certificate-authority")
-	case bytes.Equal(issuer, subject) && (!odd || !s.Reference):
+	case selfSigned:
 		s.AddTag("cert:self-signed")
 	}
+}
+
+// sameOwner is how the reference tells a self-signed certificate, of the first one of a session alone: by one common
+// name and the organization, whatever else the names hold.
+func sameOwner(issuer, subject *certName) bool {
+	return len(issuer.cn) == 1 && len(subject.cn) == 1 && strings.EqualFold(issuer.cn[0], subject.cn[0]) && slices.Equal(issuer.on, subject.on)
 }
 
 // key files the algorithm of a SubjectPublicKeyInfo (RFC 3279, 5480, 8410).
@@ -163,7 +172,7 @@ func (c *certFields) key(d *spi.Document, o spi.ObjectID, info []byte) {
 	curve := algorithm.take(berOIDTag)
 	if curve == nil {
 		// Parameters written out instead of a name: CVE-2020-0601 is done with them.
-		d.SetStringIn(o, c.curve, curveCorrupt)
+		d.SetStringIn(o, c.curve, "corrupt")
 		return
 	}
 	d.SetStringIn(o, c.curve, curveName(string(curve)))

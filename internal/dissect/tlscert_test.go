@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,62 @@ func TestCertificate(t *testing.T) {
 		wantInts(t, s, "cert.remainingDays", tt.left)
 		wantInts(t, s, "cert.notAfter", tt.after.UnixMilli())
 		wantInts(t, s, "cert.notBefore", tt.before.UnixMilli())
+	}
+}
+
+// TestSelfSigned holds which certificates are told to be signed by themselves: all whose two names are the same; to the
+// reference the first one of a session, by one common name and the organization.
+func TestSelfSigned(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(organization, unit string, cn ...string) (n pkix.Name) {
+		for _, v := range cn {
+			n.ExtraNames = append(n.ExtraNames, pkix.AttributeTypeAndValue{Type: []int{2, 5, 4, 3}, Value: v})
+		}
+		for i, v := range []string{organization, unit} {
+			if v != "" {
+				n.ExtraNames = append(n.ExtraNames, pkix.AttributeTypeAndValue{Type: []int{2, 5, 4, 10 + i}, Value: v})
+			}
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		name            string
+		subject, issuer pkix.Name
+		usage           x509.KeyUsage
+		behind          bool // another certificate
+		ours, theirs    bool
+	}{
+		{"one name", name("", "", "a"), name("", "", "a"), 0, false, true, true},
+		{"with an organization", name("O", "", "a"), name("O", "", "a"), 0, false, true, true},
+		{"another organization", name("O", "", "a"), name("P", "", "a"), 0, false, false, false},
+		{"an organization on one side", name("O", "", "a"), name("", "", "a"), 0, false, false, false},
+		{"another unit", name("O", "U", "a"), name("O", "V", "a"), 0, false, false, true},
+		{"in capitals", name("", "", "a"), name("", "", "A"), 0, false, false, true},
+		{"no common name", name("O", ""), name("O", ""), 0, false, true, false},
+		{"two common names", name("", "", "a", "b"), name("", "", "a", "b"), 0, false, true, false},
+		{"an authority", name("", "", "a"), name("", "", "a"), x509.KeyUsageCertSign, false, false, false},
+		{"behind another", name("", "", "a"), name("", "", "a"), 0, true, true, false},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(New(), TCP, 40000, 443)
+			s.Reference = reference
+			f := newCertFieldsOf(s)
+			if tt.behind {
+				leaf := name("", "", "ca")
+				f.add(s, certificate(t, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: name("", "", "leaf")}, &leaf, key))
+			}
+			f.add(s, certificate(t, &x509.Certificate{SerialNumber: big.NewInt(1), Subject: tt.subject, KeyUsage: tt.usage}, &tt.issuer, key))
+			want := tt.ours
+			if reference {
+				want = tt.theirs
+			}
+			if got := slices.Contains(stringsOf(s, "tags"), "cert:self-signed"); got != want {
+				t.Errorf("%s, reference %v: self-signed: got %v, want %v", tt.name, reference, got, want)
+			}
+		}
 	}
 }
 
