@@ -9,14 +9,18 @@ type scattered struct {
 	next      int64        // offset behind what was hashed
 	top       int64        // highest offset behind anything announced
 	early     []earlyPiece // by offset
-	kept      int          // bytes that early holds, or will
+	kept      int          // bytes of the pieces that wait, when they are whole
+	held      int          // bytes of the blocks that they are in
 	have      []extent     // what came, in order, none touching the next
 	uncounted int64        // bytes of more extents than are kept
 }
 
+// earlyPiece is a piece that came before what lies in front of it.
 type earlyPiece struct {
 	offset int64
-	data   []byte // with room for all of the piece
+	size   int      // when it is whole
+	n      int      // of what came
+	blocks [][]byte // made as the bytes come: what announces a piece need not keep its word
 }
 
 // extent is the bytes of a file from start up to end.
@@ -24,9 +28,9 @@ type extent struct{ start, end int64 }
 
 // Limits of one file.
 const (
-	maxEarlyBytes  = 192 << 10 // of pieces that wait; with more, the file has no hashes
-	maxEarlyPieces = 32
-	maxExtents     = 32
+	maxEarlyPieces  = 64
+	maxExtents      = 64
+	earlyBlockBytes = 64 << 10
 )
 
 func newScattered() *scattered {
@@ -45,23 +49,23 @@ func (h *scattered) restart(s *Session) {
 // lose gives the hashes up.
 func (h *scattered) lose(s *Session) {
 	h.lost = true
-	s.Hold(-h.kept)
-	h.early, h.kept = nil, 0
+	s.holdEarly(-h.held)
+	h.early, h.kept, h.held = nil, 0, 0
 }
 
-// expect says that a piece of the file follows, so that there is room for it if it is early.
+// expect says that a piece of the file follows, which is kept if it is early: where it would be too much, the file has no hashes.
 func (h *scattered) expect(s *Session, offset int64, size int) {
 	h.top = max(h.top, offset+int64(size))
 	if h.lost || offset <= h.next {
 		return
 	}
-	if len(h.early) >= maxEarlyPieces || h.kept+size > maxEarlyBytes || !s.Hold(size) {
+	if len(h.early) >= maxEarlyPieces || h.kept+size > s.maxEarly() {
 		h.lose(s)
 		return
 	}
 	h.kept += size
 	i, _ := slices.BinarySearchFunc(h.early, offset, func(p earlyPiece, at int64) int { return int(p.offset - at) })
-	h.early = slices.Insert(h.early, i, earlyPiece{offset, make([]byte, 0, size)})
+	h.early = slices.Insert(h.early, i, earlyPiece{offset: offset, size: size})
 }
 
 // at takes bytes of the file at an offset, of a piece that was expected.
@@ -80,20 +84,46 @@ func (h *scattered) at(s *Session, offset int64, b []byte) {
 		for len(h.early) > 0 && h.early[0].offset <= h.next && !h.lost {
 			p := h.early[0]
 			h.early = h.early[1:]
-			h.kept -= cap(p.data)
-			s.Hold(-cap(p.data))
-			h.take(p.offset, p.data)
+			h.kept -= p.size
+			for _, block := range p.blocks {
+				h.take(p.offset, block)
+				p.offset += int64(len(block))
+				h.held -= cap(block)
+				s.holdEarly(-cap(block))
+			}
 		}
 	default:
 		for i := range h.early {
-			p := &h.early[i]
-			if p.offset+int64(len(p.data)) == offset && cap(p.data)-len(p.data) >= len(b) {
-				p.data = append(p.data, b...)
+			if p := &h.early[i]; p.offset+int64(p.n) == offset && p.size-p.n >= len(b) {
+				if !h.keep(s, p, b) {
+					h.lose(s)
+				}
 				return
 			}
 		}
 		h.lose(s)
 	}
+}
+
+// keep keeps the next bytes of a piece that is early.
+func (h *scattered) keep(s *Session, p *earlyPiece, b []byte) bool {
+	for len(b) > 0 {
+		last := len(p.blocks) - 1
+		if last < 0 || len(p.blocks[last]) == cap(p.blocks[last]) {
+			block := make([]byte, 0, min(earlyBlockBytes, p.size-p.n))
+			if !s.holdEarly(cap(block)) {
+				return false
+			}
+			h.held += cap(block)
+			p.blocks = append(p.blocks, block)
+			last++
+		}
+		m := min(len(b), cap(p.blocks[last])-len(p.blocks[last]))
+		p.blocks[last] = append(p.blocks[last], b[:m]...)
+		p.n += m
+		b = b[m:]
+	}
+	return true
 }
 
 // take hashes what of the bytes is new.

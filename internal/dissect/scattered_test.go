@@ -29,8 +29,8 @@ func FuzzScattered(f *testing.F) {
 			for j := range piece {
 				came[offset+j] = true
 			}
-			if s.Buffered() != h.kept || h.kept > maxEarlyBytes {
-				t.Fatalf("%d bytes are held, %d kept", s.Buffered(), h.kept)
+			if s.Buffered() != h.held || h.held > h.kept || h.kept > s.maxEarly() {
+				t.Fatalf("%d bytes are held, %d in blocks, %d announced", s.Buffered(), h.held, h.kept)
 			}
 		}
 		count, prefix := int64(0), 0

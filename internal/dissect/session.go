@@ -37,6 +37,7 @@ type Session struct {
 	Number     uint32      // of the datagram at hand: IP protocol, ethertype or SCTP payload protocol id
 	Reference  bool        // documents are to be those of the reference, where ours tell more
 	Expected   *Expected   // of the lane; nil: sessions are not linked
+	Early      *EarlyBytes // of the lane, for pieces of files that wait; nil: they count as what parsers hold
 	Keys       *keylog.Log // what TLS is decrypted with, nil: nothing
 
 	// Began and Ended say of each direction of a TCP connection that its SYN and its FIN were seen: what begins or
@@ -49,6 +50,7 @@ type Session struct {
 	attachedN   int // parsers ever attached
 	buffered    int // bytes in the buffers of all parsers
 	held        int // bytes that parsers keep themselves, see Hold
+	early       int // bytes of files that wait, see EarlyBytes
 	at          int // the parser being called
 	live        int // parsers that are not done
 	classified  [2]bool
@@ -71,6 +73,7 @@ type attached struct {
 	parser  Parser
 	buf     [2][]byte // bytes not consumed
 	held    int
+	early   int
 	dirDone [2]bool
 	done    bool
 }
@@ -162,10 +165,14 @@ func (s *Session) attach(p *Protocol) bool {
 	if parser == nil {
 		return false
 	}
+	s.add(p, parser)
+	return true
+}
+
+func (s *Session) add(p *Protocol, parser Parser) {
 	s.attachedN++
 	s.live++
 	s.parsers = append(s.parsers, attached{proto: p, parser: parser})
-	return true
 }
 
 // Wants reports whether bytes of the direction are of use to anyone: if not, the
@@ -186,7 +193,7 @@ func (s *Session) Wants(dir Dir) bool {
 }
 
 // Buffered returns how many bytes the session's parsers hold, in buffers and themselves.
-func (s *Session) Buffered() int { return s.buffered + s.held }
+func (s *Session) Buffered() int { return s.buffered + s.held + s.early }
 
 // Hold says that the parser being called keeps n bytes more itself, or fewer
 // when n is negative; they count as bytes it did not consume. It returns false, and
@@ -304,6 +311,9 @@ func (s *Session) hand(i int, dir Dir, rest []byte) {
 	first := len(s.parsers)
 	if name != "" {
 		s.attach(s.set.byName[name])
+		if p, ok := s.parsers[i].parser.(tlsLeaver); ok && name == "tls" && !s.Reference && s.attachedN < maxParsers {
+			s.add(s.parsers[i].proto, p.behindTLS())
+		}
 	} else {
 		s.classified = [2]bool{}
 	}
@@ -322,6 +332,7 @@ func (s *Session) drop(i int) {
 	a.buf = [2][]byte{}
 	s.held -= a.held
 	a.held = 0
+	s.dropEarly(a)
 	s.recount()
 }
 
@@ -387,6 +398,9 @@ func (s *Session) End(final bool) {
 		s.callEnd(a.parser, a.proto, final)
 	}
 	if final {
+		for i := range s.parsers {
+			s.dropEarly(&s.parsers[i])
+		}
 		clear(s.parsers)
 		s.parsers, s.live, s.buffered, s.held = s.parsers[:0], 0, 0, 0
 	}

@@ -219,3 +219,65 @@ func FuzzSMB(f *testing.F) {
 		}
 	})
 }
+
+// TestSMB2LargePieces answers requests for a file in another order than they were made, in pieces as large as servers send.
+func TestSMB2LargePieces(t *testing.T) {
+	const piece, pieces = 1 << 20, 6
+	content := strings.Repeat("0123456789abcdef", piece/16*pieces)
+	ask := smbFrame(smb2Test(5, 0, 2, false, smb2CreateBody("a.iso")))
+	open := smbFrame(smb2Test(5, 0, 2, true, smb2Created(len(content))))
+	part := "smb a.iso 6291456 text/plain - -"
+	for _, tt := range []struct {
+		name  string
+		order []int
+		lane  int // bytes that may wait
+		want  string
+	}{
+		{"in order", []int{0, 1, 2, 3, 4, 5}, 0, wholeFile("smb", "a.iso", "text/plain", content)},
+		{"the first one last", []int{1, 2, 3, 4, 5, 0}, 16 << 20, wholeFile("smb", "a.iso", "text/plain", content)},
+		{"from the end", []int{5, 4, 3, 2, 1, 0}, 5 << 20, wholeFile("smb", "a.iso", "text/plain", content)},
+		{"more than the lane has room for", []int{5, 4, 3, 2, 1, 0}, 5<<20 - 1, part},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTestSession(allProtocols(), TCP, 40000, 445)
+			s.Early = &EarlyBytes{Max: tt.lane}
+			s.Stream(Client, []byte(ask))
+			s.Stream(Server, []byte(open))
+			for i := range pieces {
+				s.Stream(Client, []byte(smbFrame(smb2Test(8, 0, 10+i, false, smb2ReadBody(piece*i, piece, smb2TestID)))))
+			}
+			for _, i := range tt.order {
+				answer := []byte(smbFrame(smb2Test(8, 0, 10+i, true, smb2ReadData(content[piece*i:piece*(i+1)]))))
+				for len(answer) > 0 {
+					m := min(len(answer), 1460)
+					s.Stream(Server, answer[:m])
+					answer = answer[m:]
+					if s.Early.held > tt.lane || s.Buffered() < s.Early.held {
+						t.Fatalf("%d bytes wait, %d are counted; the lane has room for %d", s.Early.held, s.Buffered(), tt.lane)
+					}
+				}
+			}
+			s.End(true)
+			wantFiles(t, s, tt.want)
+			if s.Early.held != 0 || s.Buffered() != 0 {
+				t.Errorf("%d bytes wait behind the end, %d are held", s.Early.held, s.Buffered())
+			}
+		})
+	}
+	t.Run("announced and never sent", func(t *testing.T) {
+		s := newTestSession(allProtocols(), TCP, 40000, 445)
+		s.Early = &EarlyBytes{Max: 64 << 20}
+		s.Stream(Client, []byte(ask))
+		s.Stream(Server, []byte(open))
+		for i := 1; i < pieces; i++ {
+			s.Stream(Client, []byte(smbFrame(smb2Test(9, 0, 10+i, false, smb2WriteBody(piece*i, "")[:4]+u32le(piece)+smb2WriteBody(piece*i, "")[8:]+strings.Repeat("x", piece))[:300])))
+		}
+		if held := s.Early.held; held > 5*earlyBlockBytes {
+			t.Errorf("%d bytes wait of what was only announced", held)
+		}
+		s.End(true)
+		if s.Early.held != 0 {
+			t.Errorf("%d bytes wait behind the end", s.Early.held)
+		}
+	})
+}

@@ -57,7 +57,8 @@ type Builder struct {
 	replaying  bool
 	kept       []spi.Value
 	expected   dissect.Expected // what sessions told of others
-	decoder    *packet.Decoder  // of datagrams put together of fragments
+	waiting    dissect.EarlyBytes
+	decoder    *packet.Decoder // of datagrams put together of fragments
 	whole      packet.Packet
 	exchanges  map[exchangeID]exchange // of DHCP, see joinExchange
 	joined     packet.Packet
@@ -70,6 +71,7 @@ func New(set *dissect.Set, cfg Config, geo Lookup, emit func(*Session)) *Builder
 		set: set, cfg: cfg, geo: geo, emit: emit,
 		flows:   make(map[packet.Key]*flow),
 		scratch: set.Registry().NewDocument(),
+		waiting: dissect.EarlyBytes{Max: int(cfg.MemoryBytes) / waitingPart},
 	}
 	for k := range b.lists {
 		b.lists[k].prev, b.lists[k].next = &b.lists[k], &b.lists[k]

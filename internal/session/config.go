@@ -102,4 +102,6 @@ const (
 	minReassembly = 64 << 10
 	minDocument   = 16 << 10
 	minMemory     = 1 << 20
+
+	waitingPart = 8 // of MemoryBytes one part is for pieces of files that wait for those in front of them
 )
