@@ -14,6 +14,9 @@ const (
 	pumpBlocks = 4
 	// idleAfter is how long a stream is quiet before its sinks are told.
 	idleAfter = 20 * time.Millisecond
+	// busyAfter is how long sinks may be not told when a source is never quiet: some of
+	// its lanes may be.
+	busyAfter = 100 * time.Millisecond
 )
 
 // pump reads a stream whose Read may block for ever. It ends with the context,
@@ -25,6 +28,7 @@ type pump struct {
 	blocks chan pumpBlock
 	free   chan []byte
 	timer  *time.Timer
+	told   time.Time // when idle was called last
 	now    pumpBlock
 	at     []byte // what is left of now
 }
@@ -94,7 +98,10 @@ func (p *pump) Read(b []byte) (int, error) {
 func (p *pump) next() error {
 	select {
 	case p.now = <-p.blocks:
-		return nil
+		if time.Since(p.told) < busyAfter {
+			return nil
+		}
+		return p.tell()
 	default:
 	}
 	p.timer.Reset(idleAfter)
@@ -105,7 +112,7 @@ func (p *pump) next() error {
 		return p.last()
 	case <-p.timer.C:
 	}
-	if err := p.idle(); err != nil {
+	if err := p.tell(); err != nil {
 		return err
 	}
 	select {
@@ -114,6 +121,12 @@ func (p *pump) next() error {
 	case <-p.ctx.Done():
 		return p.last()
 	}
+}
+
+// tell calls idle.
+func (p *pump) tell() error {
+	p.told = time.Now()
+	return p.idle()
 }
 
 // last takes what was read before the context ended.
