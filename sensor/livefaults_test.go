@@ -72,7 +72,7 @@ func TestStoreFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := liveConfig(t)
-	cfg.ChunkBytes, cfg.ChunkSpan, cfg.StopTimeout = 12*config.MiB, 4*time.Second, 2*time.Minute // of several parts
+	cfg.ChunkBytes, cfg.ChunkSpan, cfg.StopTimeout = 12*config.MiB, 4*time.Second, 10*time.Minute // of several parts
 	g := &generator{lane: "gen0-0", to: 1 << 30, rate: 5000, sent: make(chan int, 1)}
 	s := newSensor(t, store, cfg, g)
 	ctx, stop := context.WithCancel(t.Context())
@@ -83,9 +83,9 @@ func TestStoreFaults(t *testing.T) {
 		t.Helper()
 		proxy.Clear()
 		before := uploads()
-		waitLong(t, "uploads after "+phase, func() bool { return uploads() > before+1 })
+		waitFor(t, "uploads after "+phase, func() bool { return uploads() > before+1 })
 	}
-	waitLong(t, "the first upload", func() bool { return uploads() > 0 })
+	waitFor(t, "the first upload", func() bool { return uploads() > 0 })
 
 	proxy.Down()
 	time.Sleep(outage(t))
@@ -97,17 +97,17 @@ func TestStoreFaults(t *testing.T) {
 
 	proxy.Latency(300*time.Millisecond, 100*time.Millisecond)
 	before := uploads()
-	waitLong(t, "uploads into a slow store", func() bool { return uploads() > before })
+	waitFor(t, "uploads into a slow store", func() bool { return uploads() > before })
 	recovers("slowness")
 
 	refuse.Store(true)
-	waitLong(t, "answers 503", func() bool { return refused.Load() > 6 })
+	waitFor(t, "answers 503", func() bool { return refused.Load() > 6 })
 	refuse.Store(false)
 	recovers("503")
 
 	failures := s.counts.failures.Load()
 	proxy.TruncateRequests(8_000_000) // in the middle of a part
-	waitLong(t, "broken uploads", func() bool { return s.counts.failures.Load() > failures })
+	waitFor(t, "broken uploads", func() bool { return s.counts.failures.Load() > failures })
 	recovers("breaks within parts")
 
 	stop()
@@ -121,17 +121,6 @@ func TestStoreFaults(t *testing.T) {
 	n := <-g.sent
 	t.Logf("%d packets in %d chunks; %d uploads failed and were repeated", n, st.Uploads.Chunks, st.Uploads.Failures)
 	readArchive(t, store).wantPackets(t, n, 0)
-}
-
-func waitLong(t testing.TB, what string, ready func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
-	for !ready() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited too long for %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // TestSensorOnAFullDisk has so small a disk, and a store so slow, that packets are
@@ -150,10 +139,24 @@ func TestSensorOnAFullDisk(t *testing.T) {
 			})
 			store := fileStore(t)
 			cfg := liveConfig(t)
-			cfg.Spool, cfg.Policy, cfg.Bandwidth = filepath.Join(dir, "spool"), string(policy), 2*config.MiB
+			cfg.Spool, cfg.Policy = filepath.Join(dir, "spool"), string(policy)
 			cfg.ChunkSpan = 5 * time.Second
 			const n = 60_000 // 40 MB
-			s := newSensor(t, store, cfg, &generator{lane: "gen0-0", to: n, rate: 30_000, dropsEvery: 1000})
+			g := &generator{lane: "gen0-0", to: n, rate: 30_000, dropsEvery: 1000, sent: make(chan int, 1)}
+			// Until all is sent the store takes nothing.
+			slow := &gate{Store: store, put: func(ctx context.Context, key string) error {
+				if !strings.HasPrefix(key, "chunks/") {
+					return nil
+				}
+				select {
+				case all := <-g.sent:
+					g.sent <- all
+					return nil
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}}
+			s := newSensor(t, slow, cfg, g)
 			if err := s.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
