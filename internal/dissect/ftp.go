@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"strconv"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // ftp reads the control connection of FTP (RFC 959, 2428, 3659), tells the lane of its data connections (ftpdata.go),
-// and hands over to TLS after AUTH (RFC 4217).
+// and hands over to TLS after AUTH (RFC 4217), from which it may come back.
 type ftp struct {
 	Base
 	f        *ftpFields
@@ -135,6 +136,61 @@ func (p *ftp) reply(s *Session, dir Dir, line []byte) bool {
 		p.passive = false
 	}
 	return false
+}
+
+// afterTLS implements tlsStarter: the server does not greet again (RFC 4217 section 4).
+func (p *ftp) afterTLS() Parser { return &ftp{f: p.f, id: p.id, banner: true} }
+
+// behindTLS implements tlsLeaver.
+func (p *ftp) behindTLS() Parser { return &ftpCleared{ftp: ftp{f: p.f, id: p.id, banner: true}} }
+
+// ftpCleared is a control connection that began TLS: behind CCC and its reply (RFC 4217 section 12.3), which are encrypted
+// too, it goes on in clear. Until then it passes over the records of TLS.
+type ftpCleared struct {
+	ftp
+	clear bool   // of either direction
+	skip  [2]int // bytes left of a record
+}
+
+// Parse implements Parser.
+func (p *ftpCleared) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	n := 0
+	for n < len(b) {
+		if p.skip[dir] == 0 {
+			if b[n] < tlsChangeCipher || b[n] > tlsHeartbeat { // no line begins like a record
+				break
+			}
+			if len(b)-n < tlsRecordHeader {
+				return n, More
+			}
+			size := int(binary.BigEndian.Uint16(b[n+3:]))
+			if b[n+1] != 3 || size > maxTLSRecord {
+				return n, Done
+			}
+			p.skip[dir] = tlsRecordHeader + size
+		}
+		m := min(p.skip[dir], len(b)-n)
+		p.skip[dir] -= m
+		n += m
+	}
+	if n == len(b) {
+		return n, More
+	}
+	if !p.clear && !isAlnum(b[n]) {
+		return n, Done // no TLS, and no line
+	}
+	p.clear = true
+	m, st := p.ftp.Parse(s, dir, b[n:])
+	return n + m, st
+}
+
+// Gap implements Parser: where the records behind it begin cannot be told.
+func (p *ftpCleared) Gap(s *Session, dir Dir, missing int) Status {
+	if !p.clear {
+		return Done
+	}
+	p.skip[dir] = 0
+	return p.ftp.Gap(s, dir, missing)
 }
 
 func (p *ftp) request(s *Session, dir Dir, line []byte) {

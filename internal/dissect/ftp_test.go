@@ -2,7 +2,10 @@ package dissect
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
+
+	"wirelake/internal/keylog"
 )
 
 // linkedSession returns a session of a lane, between two ends.
@@ -86,6 +89,73 @@ func TestFTPListing(t *testing.T) {
 	wantStrings(t, other, "protocol", "ssh")
 }
 
+// TestFTPCleared holds that a control connection is read behind the end of TLS, and within it with keys, on any port; and that
+// a data connection within TLS is the file with keys, and none without.
+func TestFTPCleared(t *testing.T) {
+	const file = "the file\n"
+	control, keys := withinTLS(t, "", "USER alice\r\n", "331 ok\r\n", "PROT P\r\n", "200 ok\r\n", "CCC\r\n", "200 in clear\r\n")
+	closing := []byte("\x15\x03\x03\x00\x13" + "close_notify, sealed")[:tlsRecordHeader+19]
+	control = append(control, flight{Client, closing}, flight{Server, closing})
+	carried, dataKeys := withinTLS(t, file)
+	for _, withKeys := range []bool{false, true} {
+		for _, size := range []int{1, 7, 1 << 20} { // bytes of a segment
+			set, lane := allProtocols(), new(Expected)
+			s := linkedSession(set, lane, TCP, "10.0.0.1:40000", "10.0.0.2:2121")
+			data := linkedSession(set, lane, TCP, "10.0.0.1:5000", "10.0.0.2:1025")
+			for _, x := range []*Session{s, data} {
+				if x.Keys = keylog.New(); withKeys {
+					x.Keys.Add(slices.Concat(keys, dataKeys))
+				}
+			}
+			send := func(flights ...flight) {
+				for _, f := range flights {
+					for part := range slices.Chunk(f.b, size) {
+						s.Stream(f.dir, part)
+					}
+				}
+			}
+			s.Stream(Server, []byte("220 an FTP server\r\n"))
+			send(flight{Client, []byte("AUTH TLS\r\n")}, flight{Server, []byte("234 go\r\n")})
+			send(control...)
+			send(flight{Client, []byte("CWD /dir\r\n")}, flight{Server, []byte("250 ok\r\n")},
+				flight{Client, []byte("PASV\r\n")}, flight{Server, []byte("227 (10,0,0,2,4,1)\r\n")}, flight{Client, []byte("RETR a.txt\r\n")})
+			for _, f := range carried {
+				data.Stream(f.dir, f.b)
+			}
+			send(flight{Server, []byte("226 ok\r\n")})
+			data.End(true)
+			s.End(true)
+			wantStrings(t, s, "protocol", "ftp", "tls")
+			wantStrings(t, s, "ftp.filename", "/dir", "a.txt")
+			wantStrings(t, data, "protocol", "ftp-data", "tls")
+			wantStrings(t, data, "ftp.control", s.CommunityID())
+			if withKeys {
+				wantStrings(t, s, "ftp.command", "AUTH", "USER", "PROT", "CCC", "CWD", "PASV", "RETR")
+				wantStrings(t, s, "user", "alice")
+				wantFiles(t, data, wholeFile("ftp", "a.txt", "text/plain", file))
+			} else {
+				wantStrings(t, s, "ftp.command", "AUTH", "CWD", "PASV", "RETR")
+				wantFiles(t, data)
+			}
+		}
+	}
+	// Where bytes are missing within TLS, where it ends cannot be told; behind it lines begin anew.
+	for missing, want := range map[int][]string{0: {"AUTH"}, 1: {"AUTH", "CWD", "QUIT"}} {
+		s := newTestSession(New(), TCP, 40000, 21)
+		s.Stream(Server, []byte("220 hello\r\n"))
+		s.Stream(Client, []byte("AUTH TLS\r\n"))
+		s.Stream(Server, []byte("234 go\r\n"))
+		s.Stream(Client, closing)
+		if missing == 1 {
+			s.Stream(Client, []byte("CWD a\r\nCW"))
+		}
+		s.Gap(Client, 10)
+		s.Stream(Client, []byte("QUIT\r\n"))
+		s.End(true)
+		wantStrings(t, s, "ftp.command", want...)
+	}
+}
+
 // TestExpectedBounded holds that what is expected and never comes costs no memory without bound.
 func TestExpectedBounded(t *testing.T) {
 	set, lane := New(), new(Expected)
@@ -101,12 +171,20 @@ func TestExpectedBounded(t *testing.T) {
 func FuzzFTP(f *testing.F) {
 	set := New()
 	f.Add([]byte("227 (10,0,0,2,4,1)\r\n"), []byte("PASV\r\nEPRT |1|10.0.0.1|1026|\r\nRETR a\r\nPORT 1,2,3,4,5,6\r\nREST 3\r\n"))
+	f.Add([]byte("\x15\x03\x03\x00\x02\x01\x00226 ok\r\n"), []byte("\x17\x03\x03\x00\x01\x00PASV\r\n\x15\x03\x03\xff\xff"))
 	f.Fuzz(func(_ *testing.T, server, client []byte) {
 		lane := new(Expected)
 		s := linkedSession(set, lane, TCP, "10.0.0.1:40000", "10.0.0.2:21")
 		s.Stream(Server, []byte("220 hello\r\n"))
 		s.Stream(Client, client)
 		s.Stream(Server, server)
+		cleared := linkedSession(set, lane, TCP, "10.0.0.1:40001", "10.0.0.2:21")
+		cleared.Stream(Server, []byte("220 hello\r\n"))
+		cleared.Stream(Client, []byte("AUTH TLS\r\n"))
+		cleared.Stream(Server, []byte("234 go\r\n"))
+		cleared.Stream(Client, client)
+		cleared.Stream(Server, server)
+		cleared.End(true)
 		data := linkedSession(set, lane, TCP, "10.0.0.1:5000", "10.0.0.2:1025")
 		data.Stream(Client, server)
 		data.End(true)

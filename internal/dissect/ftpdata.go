@@ -7,8 +7,8 @@ type ftpData struct {
 	Base
 	f        *ftpFields
 	transfer *ftpTransfer
-	hash     *fileHash
-	from     Dir // who sends
+	hash     *fileHash // nil: of what is within TLS another tells
+	from     Dir       // who sends
 }
 
 func newFTPData(r *spi.Registry) Protocol {
@@ -23,10 +23,21 @@ func newFTPData(r *spi.Registry) Protocol {
 }
 
 // Parse implements Parser.
-func (p *ftpData) Parse(_ *Session, dir Dir, b []byte) (int, Status) {
+func (p *ftpData) Parse(s *Session, dir Dir, b []byte) (int, Status) {
+	const hello = "\x16\x03" // after PROT P (RFC 4217 section 9), which may have been said within TLS
+	if len(p.hash.head) == 0 && !p.hash.lost && len(b) > tlsRecordHeader && string(b[:len(hello)]) == hello && tlsHello(s, dir, b) {
+		p.hash = nil
+		s.Handover("tls")
+		return 0, Done
+	}
 	p.from = dir
 	p.hash.write(b, fileHeadBytes)
 	return len(b), More
+}
+
+// afterTLS implements tlsStarter.
+func (p *ftpData) afterTLS() Parser {
+	return &ftpData{f: p.f, transfer: p.transfer, hash: newFileHash()}
 }
 
 // Gap implements Parser: the file goes on without its hashes.
@@ -54,7 +65,7 @@ func (p *ftpData) End(s *Session, final bool) {
 	if t.Name != "" {
 		s.Doc.AddString(p.f.filename, t.Name)
 	}
-	if final && direction != "list" {
+	if final && p.hash != nil && direction != "list" {
 		p.f.files.add(s, "ftp", t.Name, p.hash, !t.Part && !t.Failed && s.Began[p.from] && s.Ended[p.from])
 	}
 }

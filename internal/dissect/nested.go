@@ -57,7 +57,7 @@ func (n *nested) end(s *Session, final bool) {
 
 // sync tells the stream what has changed of the session.
 func (n *nested) sync(s *Session) {
-	n.s.Doc, n.s.Now = s.Doc, s.Now
+	n.s.Doc, n.s.Now, n.s.Began, n.s.Ended = s.Doc, s.Now, s.Began, s.Ended
 	n.s.limits.Buffer = s.limits.Buffer - s.buffered - s.held + n.held
 }
 

@@ -165,10 +165,14 @@ func (s *Session) attach(p *Protocol) bool {
 	if parser == nil {
 		return false
 	}
+	s.add(p, parser)
+	return true
+}
+
+func (s *Session) add(p *Protocol, parser Parser) {
 	s.attachedN++
 	s.live++
 	s.parsers = append(s.parsers, attached{proto: p, parser: parser})
-	return true
 }
 
 // Wants reports whether bytes of the direction are of use to anyone: if not, the
@@ -307,6 +311,9 @@ func (s *Session) hand(i int, dir Dir, rest []byte) {
 	first := len(s.parsers)
 	if name != "" {
 		s.attach(s.set.byName[name])
+		if p, ok := s.parsers[i].parser.(tlsLeaver); ok && name == "tls" && !s.Reference && s.attachedN < maxParsers {
+			s.add(s.parsers[i].proto, p.behindTLS())
+		}
 	} else {
 		s.classified = [2]bool{}
 	}

@@ -8,6 +8,13 @@ type tlsStarter interface {
 	afterTLS() Parser
 }
 
+// tlsLeaver is a parser of a protocol that may leave TLS again, and go on in clear on the same connection.
+type tlsLeaver interface {
+	Parser
+	// behindTLS returns the parser of what follows. Beside TLS's own it is given all bytes from the first record on.
+	behindTLS() Parser
+}
+
 // startsTLS keeps what goes on in the plaintext, if that may be had.
 func (s *Session) startsTLS(a *attached) {
 	if p, ok := a.parser.(tlsStarter); ok && s.Keys != nil {
@@ -18,9 +25,7 @@ func (s *Session) startsTLS(a *attached) {
 // resume attaches a parser that was kept by startsTLS, in place of those that the first bytes would be recognized as.
 func (n *nested) resume(s *Session, a attached) {
 	n.begin(s)
-	n.s.attachedN++
-	n.s.live++
-	n.s.parsers = append(n.s.parsers, a)
+	n.s.add(a.proto, a.parser)
 }
 
 // afterTLS implements tlsStarter: the server does not greet again (RFC 3207 section 4.2).
@@ -61,6 +66,8 @@ func plainPort(port uint16) uint16 {
 		return 389 // LDAP
 	case 853:
 		return 53 // DNS (RFC 7858)
+	case 990:
+		return 21 // FTP
 	case 993:
 		return 143 // IMAP
 	case 995:

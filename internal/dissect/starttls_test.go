@@ -82,6 +82,7 @@ func TestWithinTLS(t *testing.T) {
 	}{
 		{"IMAPS", "imap", 993, nil, []string{"* OK ready\r\n", "a LOGIN alice word\r\n"}, "user", []string{"alice"}},
 		{"POP3S", "pop3", 995, nil, []string{"+OK ready\r\n", "USER alice\r\n"}, "user", []string{"alice"}},
+		{"FTPS", "ftp", 990, nil, []string{"220 ready\r\n", "USER alice\r\n"}, "user", []string{"alice"}},
 		{"SMTPS", "smtp", 465, nil, []string{"220 mail.example.org\r\n", "EHLO host.example.org\r\n"}, "email.smtpHello", []string{"host.example.org"}},
 		{"DNS over TLS", "dns", 853, nil, []string{"", "\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01"}, "dns.queryHost", []string{"example.org"}},
 		{"IMAP, STARTTLS", "imap", 1143, []flight{{Server, []byte("* OK IMAP4rev1\r\n")}, {Client, []byte("a STARTTLS\r\n")}, {Server, []byte("a OK go\r\n")}},
