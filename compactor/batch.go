@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"wirelake/internal/elastic"
 	"wirelake/internal/objstore"
@@ -16,6 +20,14 @@ import (
 // Past it they are read from the batch's Parquet files instead, once those are committed.
 const maxHotBytes = 192 << 20
 
+const (
+	// openDays bounds the days whose Parquet files are written at once: each takes a descriptor and some 700 KiB. A batch
+	// is of a day or two, unless its packets have times of all sorts: a capture of a quiet year, a clock gone wrong.
+	openDays = 16
+	// putDays is how many files are finished and uploaded at once.
+	putDays = 4
+)
+
 // batch collects the documents of the chunks that one commit covers: a Parquet
 // file a day, spooled to the local disk, and the hot documents for Elasticsearch.
 type batch struct {
@@ -25,6 +37,7 @@ type batch struct {
 
 	schema *sessionfile.Schema
 	days   map[string]*spooledFile
+	others *overflow // documents of days past openDays; nil for none
 	rows   int64
 
 	hot      map[string][]*elastic.Body // by day; nil when it is read from Parquet
@@ -47,18 +60,10 @@ func (b *batch) key(day string) string {
 
 // add takes a document of the day. It does not keep d.
 func (b *batch) add(d *spi.Document, day string) error {
-	f := b.days[day]
-	if f == nil {
-		var err error
-		if f, err = newSpooledFile(b.schema, b.sensor); err != nil {
-			return err
-		}
-		b.days[day] = f
-	}
-	b.rows++
-	if err := f.w.Write(d); err != nil {
+	if err := b.spool(d, day); err != nil {
 		return err
 	}
+	b.rows++
 	if b.hot == nil {
 		return nil
 	}
@@ -76,30 +81,83 @@ func (b *batch) add(d *spi.Document, day string) error {
 	return nil
 }
 
+// spool writes the document to the file of its day.
+func (b *batch) spool(d *spi.Document, day string) (err error) {
+	f := b.days[day]
+	if f == nil && len(b.days) < openDays {
+		if f, err = newSpooledFile(b.schema, b.sensor); err != nil {
+			return err
+		}
+		b.days[day] = f
+	}
+	if f != nil {
+		return f.w.Write(d)
+	}
+	if b.others == nil {
+		if b.others, err = newOverflow(); err != nil {
+			return err
+		}
+	}
+	return b.others.add(d, day)
+}
+
 // put writes the batch's files to the store, replacing what an attempt that was
 // cut short left under the same keys, and returns the keys. Check is asked before each.
 func (b *batch) put(ctx context.Context, store objstore.Store, check func() error) (keys []string, size int64, err error) {
-	names := make([]string, 0, len(b.days))
-	for day := range b.days {
-		names = append(names, day)
-	}
-	slices.Sort(names)
-	for _, day := range names {
-		f := b.days[day]
+	var bytes atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(putDays)
+	one := func(day string, f *spooledFile) error {
 		info, err := f.finish()
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		if err := check(); err != nil {
-			return nil, 0, err
+			return err
 		}
 		if _, err := store.Put(ctx, b.key(day), f.tmp, info.Bytes); err != nil {
-			return nil, 0, err
+			return err
 		}
-		keys = append(keys, b.key(day))
-		size += info.Bytes
+		bytes.Add(info.Bytes)
+		return nil
 	}
-	return keys, size, nil
+	for day, f := range b.days {
+		keys = append(keys, b.key(day))
+		group.Go(func() error { return one(day, f) })
+	}
+	others, err := b.otherDays()
+	if err != nil {
+		return nil, 0, errors.Join(err, group.Wait())
+	}
+	for day, docs := range others {
+		keys = append(keys, b.key(day))
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			f, err := newSpooledFile(b.schema, b.sensor)
+			if err != nil {
+				return err
+			}
+			if err = b.others.write(docs, f.w, b.schema.Registry()); err == nil {
+				err = one(day, f)
+			}
+			return errors.Join(err, f.tmp.Close())
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, 0, err
+	}
+	slices.Sort(keys)
+	return keys, bytes.Load(), nil
+}
+
+// otherDays returns the documents of the days past openDays.
+func (b *batch) otherDays() (iter.Seq2[string, []overflowDoc], error) {
+	if b.others == nil {
+		return func(func(string, []overflowDoc) bool) {}, nil
+	}
+	return b.others.days()
 }
 
 // discard lets go of the spooled files.
@@ -109,5 +167,9 @@ func (b *batch) discard() error {
 		errs = append(errs, f.tmp.Close())
 	}
 	clear(b.days)
+	if b.others != nil {
+		errs = append(errs, b.others.tmp.Close())
+		b.others = nil
+	}
 	return errors.Join(errs...)
 }

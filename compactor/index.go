@@ -21,6 +21,7 @@ const (
 	indexWorkers = 2         // bulk requests at once: one is built while Elasticsearch works on the other
 	maxQueued    = 256 << 20 // hot documents that wait for Elasticsearch; past it they are read from Parquet later
 	indexPause   = 5 * time.Second
+	aheadDays    = 2 // of days after today that have an index, for clocks that are ahead
 )
 
 // indexer brings committed sessions into Elasticsearch. What it does not get in
@@ -118,9 +119,12 @@ func dayOf(key string) string {
 	return ""
 }
 
-// hot reports whether sessions of the day belong into Elasticsearch.
+// hot reports whether sessions of the day belong into Elasticsearch. Those of a clock that is ahead do not, yet: each
+// day is an index, and a clock gone wrong would make any number of them. They are indexed when their day comes.
 func (x *indexer) hot(day string) bool {
-	return x.hotDays == 0 || day > time.Now().UTC().AddDate(0, 0, -x.hotDays).Format(time.DateOnly)
+	now := time.Now().UTC()
+	return day <= now.AddDate(0, 0, aheadDays).Format(time.DateOnly) &&
+		(x.hotDays == 0 || day > now.AddDate(0, 0, -x.hotDays).Format(time.DateOnly))
 }
 
 // run works until ctx ends.

@@ -18,13 +18,9 @@ type spooledFile struct {
 }
 
 func newSpooledFile(schema *sessionfile.Schema, sensor string) (*spooledFile, error) {
-	tmp, err := os.CreateTemp("", "wirelake-sessions-*.parquet")
+	tmp, err := tempFile()
 	if err != nil {
-		return nil, fmt.Errorf("spool sessions: %w", err)
-	}
-	// The name is given up at once: the file goes with the process, however that ends.
-	if err := os.Remove(tmp.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool sessions: %w", err), tmp.Close())
+		return nil, err
 	}
 	f := &spooledFile{tmp: tmp, buf: bufio.NewWriterSize(tmp, 256<<10)}
 	f.w, err = sessionfile.NewWriter(f.buf, schema, sessionfile.Options{Sensor: sensor})
@@ -32,6 +28,18 @@ func newSpooledFile(schema *sessionfile.Schema, sensor string) (*spooledFile, er
 		return nil, errors.Join(err, tmp.Close())
 	}
 	return f, nil
+}
+
+// tempFile makes a file whose name is given up at once: it goes with the process, however that ends.
+func tempFile() (*os.File, error) {
+	tmp, err := os.CreateTemp("", "wirelake-sessions-*")
+	if err != nil {
+		return nil, fmt.Errorf("spool sessions: %w", err)
+	}
+	if err := os.Remove(tmp.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("spool sessions: %w", err), tmp.Close())
+	}
+	return tmp, nil
 }
 
 // finish ends the file, which can then be read from tmp.
