@@ -197,9 +197,9 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference 
 	}
 }
 
-// notePayload keeps the first bytes that a side sent.
+// notePayload keeps the first bytes that a side sent; of UDP, of its first datagram.
 func (f *flow) notePayload(dir dissect.Dir, b []byte) {
-	if n := f.payload8n[dir]; n < 8 {
+	if n := f.payload8n[dir]; n == 0 || n < 8 && f.kind != kindUDP {
 		f.payload8n[dir] += uint8(copy(f.payload8[dir][n:], b))
 	}
 }

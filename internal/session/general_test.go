@@ -76,8 +76,8 @@ func TestGeneral(t *testing.T) {
 		{"ESP has neither ports nor payload in clear", []frame{ipFrame(0, a, b, packet.ProtoESP, []byte("\x00\x00\x00\x01\x00\x00\x00\x01secret")), ipFrame(500*sec, b, a, packet.ProtoESP, []byte("\x00\x00\x00\x02\x00\x00\x00\x01secret"))}, map[string]string{
 			"protocol": "esp", "ipProtocol": "50", "source.packets": "1", "destination.packets": "1", "source.port": "0", "srcPayload8": "",
 		}},
-		{"first bytes of datagrams", []frame{udp(0, "abc"), udp(1, "defghijk"), back(2, "0123456789")}, map[string]string{
-			"srcPayload8": "6162636465666768", "dstPayload8": "3031323334353637", "client.bytes": "11", "server.bytes": "10", "totDataBytes": "21", "protocol": "udp",
+		{"first bytes of the first datagram", []frame{udp(0, "abc"), udp(1, "defghijk"), back(2, "0123456789")}, map[string]string{
+			"srcPayload8": "616263", "dstPayload8": "3031323334353637", "client.bytes": "11", "server.bytes": "10", "totDataBytes": "21", "protocol": "udp",
 		}},
 		{"first bytes of a stream", []frame{tcp(0, fSYN, 10, ""), tcp(1, fPSH, 11, "abc"), tcp(2, fPSH, 14, "defghijk"), tcp(3, fPSH, 14, "defghijk")}, map[string]string{
 			"srcPayload8": "6162636465666768", "client.bytes": "11", "source.packets": "4",
