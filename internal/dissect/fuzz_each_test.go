@@ -73,8 +73,10 @@ func fuzzParser(f *testing.F, name string, seeds ...string) {
 // tryParser gives a parser the bytes, as a stream of both sides in parts and in turn, and as datagrams.
 func tryParser(t *testing.T, set *Set, name string, client, server []byte) {
 	t.Helper()
-	for _, on := range []Transport{TCP, UDP, IP} {
+	for i := range 6 { // as we tell of it, and as the reference does
+		on := []Transport{TCP, UDP, IP}[i/2]
 		s := newSeedSession(set, on, 40000, 1000)
+		s.Reference = i%2 == 1
 		s.classified = [2]bool{true, true}
 		s.Attach(name)
 		if on == TCP {

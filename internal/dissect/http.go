@@ -162,6 +162,13 @@ func foreignTarget(b []byte) bool {
 		hasPrefixFold(b, "sip:") || hasPrefixFold(b, "sips:")
 }
 
+// noteHTTPService marks the protocol that is HTTP on the path.
+func noteHTTPService(s *Session, path []byte) {
+	if name := httpService(strings.ToLower(string(path[:min(len(path), 128)]))); name != "" {
+		s.AddProtocol(name)
+	}
+}
+
 // httpService names protocols that are HTTP on well-known paths. Path is in lower case.
 func httpService(path string) string {
 	has := func(prefix string) bool { return len(path) >= len(prefix) && path[:len(prefix)] == prefix }

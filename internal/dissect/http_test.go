@@ -267,6 +267,7 @@ func FuzzHTTP(f *testing.F) {
 	set := New()
 	f.Fuzz(func(t *testing.T, client, server []byte) {
 		s := newTestSession(set, TCP, 40000, 80)
+		s.Reference = len(server)%2 == 1
 		for len(client) > 0 {
 			n := min(7, len(client))
 			s.Stream(Client, client[:n])

@@ -24,9 +24,7 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 		return false
 	}
 	if s.Reference && bytes.HasPrefix(method, []byte("RPC_")) { // it knows where these go, and does not read them
-		if name := httpService(strings.ToLower(string(target[:min(len(target), 128)]))); name != "" {
-			s.AddProtocol(name)
-		}
+		noteHTTPService(s, target)
 		return false
 	}
 	d := &h.dirs[dir]
@@ -170,6 +168,10 @@ func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) head
 			}
 		}
 	case useCookie:
+		if s.Reference {
+			p.referenceCookies(s, value)
+			break
+		}
 		for part := range bytes.SplitSeq(value, []byte(";")) {
 			k, v, _ := bytes.Cut(bytes.TrimSpace(part), []byte("="))
 			if len(k) > 0 {
@@ -194,7 +196,10 @@ func carriesNTLM(scheme []byte) bool {
 
 // noteCredentials notes the scheme and, where the scheme shows it, the user (RFC 7617, 7616).
 func (p *httpProtocol) noteCredentials(s *Session, value []byte) {
-	scheme, rest, _ := bytes.Cut(value, []byte(" "))
+	scheme, rest, more := bytes.Cut(value, []byte(" "))
+	if s.Reference && !more { // it tells of no scheme that nothing follows
+		return
+	}
 	s.Doc.AddString(p.authType, string(scheme))
 	if carriesNTLM(scheme) {
 		p.ntlm.findBase64(s, bytes.TrimSpace(rest))
@@ -334,6 +339,10 @@ func (p *httpProtocol) noteTarget(s *Session, host, target []byte) {
 			s.Doc.AddBytes(p.host, host[:i])
 		}
 	}
+	if s.Reference && !s.HasProtocol("http2") {
+		p.referenceTarget(s, host, target)
+		return
+	}
 	hasHost := host != nil
 	if i := bytes.Index(target, []byte("://")); i > 0 && i < 8 { // absolute form, as to proxies
 		target = target[i+3:]
@@ -360,9 +369,7 @@ func (p *httpProtocol) noteTarget(s *Session, host, target []byte) {
 	}
 	path, query, _ := bytes.Cut(path, []byte("?"))
 	s.Doc.AddBytes(p.path, path)
-	if name := httpService(strings.ToLower(string(path[:min(len(path), 128)]))); name != "" {
-		s.AddProtocol(name)
-	}
+	noteHTTPService(s, path)
 	for part := range bytes.SplitSeq(query, []byte("&")) {
 		k, v, _ := bytes.Cut(part, []byte("="))
 		if len(k) > 0 {

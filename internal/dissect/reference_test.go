@@ -28,6 +28,18 @@ func TestReference(t *testing.T) {
 		{"authentication headers", IP, 0, "\x32\x04\x00\x00", "", "protocol", []string{"ah"}, nil},
 		{"bodies that are no text", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na\x00b", "", "http.requestBody", []string{"a\x00b"}, nil},
 		{"text of any language", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n\xc3\xa9t\xc3\xa9", "", "http.requestBody", []string{"été"}, []string{"été"}},
+		{"the target that a proxy is asked for", TCP, 80, "GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n", "", "http.uri", []string{"a.test/x"}, []string{"http://a.test/x"}},
+		{"and its path", TCP, 80, "GET http://a.test/x?k=v HTTP/1.1\r\nHost: a.test\r\n\r\n", "", "http.path", []string{"/x"}, []string{"http://a.test/x"}},
+		{"a tunnel's end is a path", TCP, 80, "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n", "", "http.path", nil, []string{"a.test:443"}},
+		{"a target that names another host", TCP, 80, "GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", "", "http.uri", []string{"b.test/"}, []string{"a.test;http://b.test/"}},
+		{"letters of a host within a URI", TCP, 80, "GET /X HTTP/1.1\r\nHost: A.test\r\n\r\n", "", "http.uri", []string{"A.test/X"}, []string{"a.test/X"}},
+		{"the path of a request without host", TCP, 80, "GET /x?k=v HTTP/1.0\r\n\r\n", "", "http.path", []string{"/x"}, nil},
+		{"no target", TCP, 80, "GET  HTTP/1.1\r\nHost: a\r\n\r\n", "", "http.path", nil, []string{""}},
+		{"keys at a query's end", TCP, 80, "GET /?a&b=1&c HTTP/1.1\r\nHost: a\r\n\r\n", "", "http.key", []string{"a", "b", "c"}, []string{"a", "b"}},
+		{"values with equals signs", TCP, 80, "GET /?a=YQ==&b=1=2&c=50%&d=x%20y%&e=x%20y HTTP/1.1\r\nHost: a\r\n\r\n", "", "http.value",
+			[]string{"YQ==", "1=2", "50%", "x y%", "x y"}, []string{"YQ", "1", "2", "50%", "x%20y%", "x y"}},
+		{"cookies without value", TCP, 80, "GET / HTTP/1.1\r\nCookie: a; b=1 ; c\r\n\r\n", "", "http.cookieKey", []string{"a", "b", "c"}, []string{"a; b"}},
+		{"credentials of one word", TCP, 80, "GET / HTTP/1.1\r\nAuthorization: token\r\n\r\n", "", "http.authType", []string{"token"}, nil},
 		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
 	} {
 		for _, reference := range []bool{false, true} {
