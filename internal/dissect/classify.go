@@ -57,6 +57,8 @@ func marks() []Protocol {
 		{"gh0st", Matcher{On: TCP, Bytes: "Gh0st", MinLen: 13}},                                         // Gh0st RAT
 		{"zabbix", Matcher{On: TCP, Bytes: "ZBXD", MinLen: 13}},                                         // Zabbix protocol, header
 		{"pjl", Matcher{On: TCP, Bytes: "\x1b%-12345X@PJL"}},                                            // HP Printer Job Language
+		{"mysql", onPort(3306, mysqlMiddle)},                                                            // in the middle, as the next
+		{"postgresql", onPort(5432, postgresqlMessages)},                                                //
 		{"splunk", Matcher{On: TCP, Bytes: "--splunk-cooked-mode"}},                                     // Splunk to Splunk
 		{"rip", Matcher{On: UDP, Port: 520, MinLen: 4, Func: func(_ *Session, _ Dir, b []byte) bool {
 			return (b[0] == 1 || b[0] == 2) && (b[1] == 1 || b[1] == 2) && b[2]|b[3] == 0

@@ -52,6 +52,11 @@ func newMemcached(r *spi.Registry) Protocol {
 			{On: UDP, Port: 11211, MinLen: 10, Func: func(s *Session, d Dir, b []byte) bool {
 				return b[6]|b[7] == 0 && (text(s, d, b[8:]) || at(8, "STAT ", "ERROR", "END")(s, d, b))
 			}},
+			{On: UDP, Port: 11211, MinLen: memcachedFrame + 2, Func: func(s *Session, d Dir, b []byte) bool {
+				m := b[memcachedFrame:]
+				return !s.Reference && memcachedFirst(b) && (text(s, d, m) || prefixes("STAT ", "ERROR\r", "END\r", "STORED\r", "NOT_", "DELETED\r", "EXISTS\r")(s, d, m) ||
+					m[0]|1 == 0x81 && len(m) >= memcachedHeader && memcachedPacketSize(m) == len(m))
+			}},
 		},
 		New: func(*Session) Parser { return &memcached{f: f} },
 	}
@@ -90,18 +95,28 @@ func memcachedPacket(s *Session, _ Dir, b []byte) bool {
 		(b[0] == 0x81 || binary.BigEndian.Uint16(b[6:]) < 1024)
 }
 
+// memcachedFrame is the length of the header of a datagram: an id, a number, how many there are, and two bytes that are
+// to be zero, which some clients do not care for.
+const memcachedFrame = 8
+
+// memcachedFirst reports whether a datagram is the first of its message.
+func memcachedFirst(b []byte) bool { return b[2]|b[3] == 0 && b[4] == 0 && b[5] != 0 }
+
+// memcachedPacketSize returns the length of a message of the binary protocol, 0 for what is none.
+func memcachedPacketSize(h []byte) int {
+	if n := binary.BigEndian.Uint32(h[8:]); h[0]|1 == 0x81 && n <= 1<<27 {
+		return memcachedHeader + int(n)
+	}
+	return 0
+}
+
 // Parse implements Parser.
 func (p *memcached) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if !p.begun {
 		p.begun, p.binary = true, b[0] >= 0x80
 	}
 	if p.binary {
-		return p.frames.each(dir, b, memcachedHeader, memcachedMaxRead, func(h []byte) int {
-			if n := binary.BigEndian.Uint32(h[8:]); h[0]|1 == 0x81 && n <= 1<<27 {
-				return memcachedHeader + int(n)
-			}
-			return 0
-		}, func(m []byte) bool {
+		return p.frames.each(dir, b, memcachedHeader, memcachedMaxRead, memcachedPacketSize, func(m []byte) bool {
 			p.packet(s, m)
 			return true
 		})
@@ -132,12 +147,30 @@ func (p *memcached) Gap(_ *Session, dir Dir, missing int) Status {
 	return More
 }
 
-// Datagram implements Parser: text behind a header of 8 bytes.
+// Datagram implements Parser: messages, text or binary, behind a header.
 func (p *memcached) Datagram(s *Session, dir Dir, b []byte) Status {
-	if len(b) > 8 {
-		if line, n := nextLine(b[8:]); n > 0 {
-			p.line(s, dir, line)
+	if len(b) < memcachedFrame+2 || !memcachedFirst(b) {
+		return More
+	}
+	b = b[memcachedFrame:]
+	if b[0]|1 == 0x81 {
+		for len(b) >= memcachedHeader {
+			size := memcachedPacketSize(b)
+			if size == 0 || size > len(b) {
+				break
+			}
+			p.packet(s, b[:size])
+			b = b[size:]
 		}
+		return More
+	}
+	for len(b) > 0 {
+		line, n := nextLine(b)
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+		b = b[min(len(b), p.line(s, dir, line)):]
 	}
 	return More
 }

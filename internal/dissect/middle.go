@@ -1,6 +1,10 @@
 package dissect
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+)
 
 // What is here finds connections that a capture holds from their middle on, or one side of only. The reference does not.
 
@@ -84,6 +88,80 @@ func mqttPackets(b []byte) bool {
 			return n > 0 || typ == mqttPublish && size < 1<<20 // the last may go on
 		}
 		b = b[1+head+size:]
+	}
+	return true
+}
+
+// mysqlMiddle accepts a command of MySQL, or the packets of an answer, whose numbers go on from 1 ("MySQL Internals",
+// Protocol Basics, Command Phase).
+func mysqlMiddle(b []byte) bool {
+	const refused, firstCode, lastCode = 0xff, 1000, 5000
+	size := func() int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
+	whole := len(b)-mysqlHeader >= size()
+	if size() == 0 || len(b) == mysqlHeader {
+		return false
+	}
+	body := b[mysqlHeader:]
+	if b[3] == 0 {
+		return mysqlCommand(body, size()) && (whole && size() == len(body) || !whole && body[0] == mysqlQuery)
+	}
+	if b[3] == 1 && whole && body[0] == refused && len(body) > 9 { // an error: its code, a mark and the SQLSTATE
+		code := binary.LittleEndian.Uint16(body[1:])
+		return code >= firstCode && code < lastCode && body[3] == '#'
+	}
+	n := 0
+	for len(b) >= mysqlHeader {
+		if int(b[3]) != n+1 || size() == 0 {
+			return false
+		}
+		n++
+		if len(b)-mysqlHeader < size() {
+			break
+		}
+		b = b[mysqlHeader+size():]
+	}
+	return n > 1 || n == 1 && len(b) == 0 && body[0] == 0 && len(body) >= 7 // OK
+}
+
+const mysqlQuery = 3
+
+// mysqlCommand accepts a packet of a client behind its log-in: a command of which all is one byte, or a text.
+func mysqlCommand(body []byte, size int) bool {
+	const quit, use, ping, prepare, execute, reset = 1, 2, 14, 22, 23, 31
+	switch body[0] {
+	case quit, ping, reset:
+		return size == 1
+	case use, mysqlQuery, prepare:
+		text := body[1:min(len(body), 9)]
+		return len(text) > 0 && (isStatement(text) || len(text) > 1 && text[0] == 0 && text[1] == 1) // no attributes, in one set
+	case execute: // a statement, flags, and how often: once
+		return size >= 10 && len(body) >= 10 && binary.LittleEndian.Uint32(body[6:]) == 1
+	}
+	return false
+}
+
+// isStatement reports whether a text may begin a statement of SQL, before which there may be blanks and lines.
+func isStatement(b []byte) bool { return isPrintable(bytes.TrimLeft(b, " \t\r\n")) }
+
+// postgresqlMessages accepts messages of PostgreSQL one behind the other: a letter and a length (PostgreSQL 16
+// documentation, 55.7). A query may go on.
+func postgresqlMessages(b []byte) bool {
+	const kinds = "QPBEDSCXFfdcHpTDCZ123nstENAKRIGWV"
+	for n := 0; len(b) > 0; n++ {
+		if strings.IndexByte(kinds, b[0]) < 0 {
+			return false
+		}
+		if len(b) < 5 {
+			return n > 0
+		}
+		size := binary.BigEndian.Uint32(b[1:])
+		if size < 4 || size > 1<<24 {
+			return false
+		}
+		if 1+int(size) > len(b) {
+			return n > 0 || b[0] == 'Q' && isStatement(b[5:min(len(b), 13)])
+		}
+		b = b[1+size:]
 	}
 	return true
 }

@@ -272,3 +272,105 @@ func TestTDSHandshake(t *testing.T) {
 		}
 	}, packet("\x00\x00\x1a\x00\x06\xff")+packet(tlsHelloBytes[:20])+packet(tlsHelloBytes[20:])+"\x17\x03\x03\x00\x10"+strings.Repeat("e", 16), "")
 }
+
+// TestDatabasesFromTheMiddle recognizes what clients and servers say behind the log-in, on the ports that are theirs.
+func TestDatabasesFromTheMiddle(t *testing.T) {
+	mysql := func(number byte, body string) string {
+		return string([]byte{byte(len(body)), byte(len(body) >> 8), byte(len(body) >> 16), number}) + body
+	}
+	pg := func(kind, body string) string {
+		return kind + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(body)))) + body
+	}
+	for _, tt := range []struct {
+		name, want string
+		port       uint16
+		payload    string
+	}{
+		{"query", "mysql", 3306, mysql(0, "\x03select * from t")},
+		{"query that goes on", "mysql", 3306, mysql(0, "\x03\n  insert into t values ("+strings.Repeat("1, ", 500))[:1000]},
+		{"query with attributes", "mysql", 3306, mysql(0, "\x03\x00\x01select 1")},
+		{"ping", "mysql", 3306, mysql(0, "\x0e")},
+		{"execute", "mysql", 3306, mysql(0, "\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00")},
+		{"answer", "mysql", 3306, mysql(1, "\x01") + mysql(2, "\x03def\x04test")},
+		{"OK", "mysql", 3306, mysql(1, "\x00\x01\x00\x02\x00\x00\x00")},
+		{"error", "mysql", 3306, mysql(1, "\xff\x16\x04#3D000No database selected")},
+		{"error without SQLSTATE", "", 3306, mysql(1, "\xff\x16\x04No database selected")},
+		{"another port", "", 3316, mysql(0, "\x03select * from t")},
+		{"no command", "", 3306, mysql(0, "\x55select * from t")},
+		{"numbers that do not go on", "", 3306, mysql(1, "\x01") + mysql(5, "\x03def\x04test")},
+		{"query", "postgresql", 5432, pg("Q", "select * from t;\x00")},
+		{"query that goes on", "postgresql", 5432, pg("Q", "\n insert into t values ("+strings.Repeat("1, ", 500)+"\x00")[:1000]},
+		{"extended query", "postgresql", 5432, pg("P", "\x00select 1\x00\x00\x00") + pg("B", "\x00\x00\x00\x00\x00\x00\x00\x00") + pg("S", "")},
+		{"answer", "postgresql", 5432, pg("C", "INSERT 0 1\x00") + pg("Z", "I")},
+		{"no kind", "", 5432, pg("q", "select * from t;\x00")},
+		{"another port", "", 5439, pg("Q", "select * from t;\x00")},
+	} {
+		for _, reference := range []bool{false, true} {
+			s := newTestSession(allProtocols(), TCP, 40000, tt.port)
+			s.Reference = reference
+			s.Stream(Client, []byte(tt.payload))
+			s.End(true)
+			want := []string{tt.want}
+			if reference || tt.want == "" {
+				want = nil
+			}
+			t.Run(tt.name, func(t *testing.T) { wantStrings(t, s, "protocol", want...) })
+		}
+	}
+}
+
+// TestMySQLClientAlone tells the plugin that a server changed to by what the client answers, where only the client was seen
+// ("MySQL Internals", Authentication Method Switch).
+func TestMySQLClientAlone(t *testing.T) {
+	login := func(number byte, plugin string) string {
+		body := u32le(0x200|0x8000|0x80000) + u32le(1<<24) + "\x2d" + strings.Repeat("\x00", 23) + "root\x00" + counted(1, strings.Repeat("p", 20)) + plugin + "\x00"
+		return string([]byte{byte(len(body)), 0, 0, number}) + body
+	}
+	packet := func(number byte, n int) string {
+		return string([]byte{byte(n), 0, 0, number}) + strings.Repeat("x", n)
+	}
+	for _, tt := range []struct{ name, begun, next, want string }{
+		{"taken at once", "mysql_native_password", packet(0, 10), "mysql_native_password"},
+		{"nothing more", "caching_sha2_password", "", "caching_sha2_password"},
+		{"changed to the old one", "caching_sha2_password", packet(3, 20), "mysql_native_password"},
+		{"changed to the new one", "mysql_native_password", packet(3, 32), "caching_sha2_password"},
+		{"changed to MariaDB's", "mysql_native_password", packet(3, 64), "client_ed25519"},
+		{"asks for the key", "caching_sha2_password", packet(3, 1), "caching_sha2_password"},
+		{"changed to something", "mysql_native_password", packet(3, 77), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, n := range []int{1, 7, 1 << 10} {
+				s := newTestSession(allProtocols(), TCP, 40000, 3306)
+				text := login(1, tt.begun) + tt.next
+				for m := len(login(1, tt.begun)); len(text) > 0; m = n { // a log-in is known when it is whole
+					m = min(m+n/1024*1024, len(text))
+					s.Stream(Client, []byte(text[:m]))
+					text = text[m:]
+				}
+				s.End(true)
+				wantStrings(t, s, "mysql.user", "root")
+				want := []string{tt.want}
+				if tt.want == "" {
+					want = nil
+				}
+				wantStrings(t, s, "mysql.authPlugin", want...)
+			}
+		})
+	}
+}
+
+// TestMemcachedDatagrams reads both protocols over UDP, of whose header some clients leave the last bytes as they were.
+func TestMemcachedDatagrams(t *testing.T) {
+	s := newTestSession(allProtocols(), UDP, 40000, 11211)
+	s.Datagram(Client, 0, []byte("\x00\x01\x00\x00\x00\x01\xf4\x00set k3 0 0 10 noreply\r\ncccccccccc\r\nget k4\r\n"))
+	s.Datagram(Client, 0, []byte("\x00\x01\x00\x01\x00\x02\x00\x00get within-a-value\r\n"))
+	s.End(true)
+	wantStrings(t, s, "protocol", "memcached")
+	wantStrings(t, s, "memcached.command", "set", "get")
+	wantStrings(t, s, "memcached.key", "k3", "k4")
+	s = newTestSession(allProtocols(), UDP, 40000, 11211)
+	s.Datagram(Client, 0, []byte("\x00\x01\x00\x00\x00\x01\x00\x00\x80\x11\x00\x03\x08\x00\x00\x00\x00\x00\x00\x0e"+strings.Repeat("\x00", 12+8)+"keyabc"))
+	s.End(true)
+	wantStrings(t, s, "memcached.command", "setq")
+	wantStrings(t, s, "memcached.key", "key")
+}

@@ -20,6 +20,7 @@ type mysqlParser struct {
 	*mysql
 	userName, serverVersion string
 	answered                bool // the client spoke
+	number                  byte // of its log-in's packet
 	login                   mysqlLogin
 	switched                string // plugin that the server changed to
 	seen                    int    // packets of the server
@@ -81,6 +82,11 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if dir == Server {
 		return p.server(s, b)
 	}
+	return p.fromClient(s, b)
+}
+
+// fromClient reads the log-in, and where the server is not seen what comes behind it.
+func (p *mysqlParser) fromClient(s *Session, b []byte) (int, Status) {
 	const longest = 16 << 10
 	if len(b) < mysqlHeader {
 		return 0, More
@@ -93,7 +99,13 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		return 0, More
 	}
 	body := b[mysqlHeader : mysqlHeader+size]
-	p.answered = true
+	if p.answered { // one side of the connection only: what follows tells what the server asked for in between
+		if b[3] == p.number+2 {
+			p.login.plugin = mysqlAnswer(p.login.plugin, size)
+		}
+		return mysqlHeader + size, DirDone
+	}
+	p.answered, p.number = true, b[3]
 	s.AddProtocol("mysql")
 	const protocol41, ssl = 0x200, 0x800
 	if len(body) < 5 {
@@ -117,7 +129,31 @@ func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			}
 		}
 	}
-	return mysqlHeader + size, DirDone
+	n := mysqlHeader + size
+	if p.seen > 0 || s.Reference {
+		return n, DirDone
+	}
+	if len(b) == n {
+		return n, More
+	}
+	m, st := p.fromClient(s, b[n:]) // which reads one packet more at most
+	return n + m, st
+}
+
+// mysqlAnswer returns the plugin that a client's answer of a length behind its log-in is of: that which the server changed
+// to, whose answers have a length of their own, or that which the client began with. "": it cannot be told.
+func mysqlAnswer(begun string, size int) string {
+	switch {
+	case size == 1 && (begun == "caching_sha2_password" || begun == "sha256_password"): // asks for the server's key
+		return begun
+	case size == 20:
+		return "mysql_native_password"
+	case size == 32:
+		return "caching_sha2_password"
+	case size == 64:
+		return "client_ed25519"
+	}
+	return ""
 }
 
 // server reads the greeting, and what follows up to the end of the log-in: OK, an error, a switch to another plugin or
