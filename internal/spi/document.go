@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of one document: a hostile session must not grow without bound.
@@ -219,8 +220,11 @@ func (d *Document) AddCount(f FieldID, n int64) {
 // decoders of documents that were built under these rules before.
 func (d *Document) Append(v Value) { d.push(v) }
 
-// fold returns s in the case that the field's type stores.
+// fold returns s as UTF-8 in the case that the field's type stores.
 func (d *Document) fold(f FieldID, s string) string {
+	if !utf8.ValidString(s) {
+		s = latin1(s)
+	}
 	switch d.reg.fields[f].Type {
 	case LoTerm:
 		return strings.ToLower(s)
@@ -228,6 +232,21 @@ func (d *Document) fold(f FieldID, s string) string {
 		return strings.ToUpper(s)
 	}
 	return s
+}
+
+// latin1 returns as UTF-8 what is none: each byte is the character of its number, as in ISO 8859-1, so that text of
+// protocols that never heard of UTF-8 can be read and no byte is lost. UTF-8 that was cut within a character loses it.
+func latin1(s string) string {
+	for cut := 1; cut < utf8.UTFMax && cut < len(s); cut++ {
+		if head := s[:len(s)-cut]; !utf8.FullRuneInString(s[len(head):]) && utf8.ValidString(head) && utf8.RuneCountInString(head) < len(head) {
+			return head
+		}
+	}
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 func (d *Document) find(o ObjectID, f FieldID) *Value {

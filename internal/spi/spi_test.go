@@ -43,7 +43,7 @@ func TestDocumentJSON(t *testing.T) {
 	}
 	got := string(d.AppendJSON(nil, nil))
 	want := `{"dns":[{"answers":[{"ip":"192.0.2.1","ttl":0},{"ip":"192.0.2.2","ttl":1}],"host":["example.org"]}],` +
-		`"http":{"method-GET":3,"uri":["a\"\u0000` + "\ufffd" + `b","second"]},"source":{"ip":"10.0.0.1","port":40001}}`
+		`"http":{"method-GET":3,"uri":["a\"\u0000ÿb","second"]},"source":{"ip":"10.0.0.1","port":40001}}`
 	if got != want {
 		t.Fatalf("AppendJSON\n got %s\nwant %s", got, want)
 	}
@@ -58,7 +58,7 @@ func TestDocumentJSON(t *testing.T) {
 		t.Fatalf("ParseJSON then AppendJSON\n got %s\nwant %s", again, got)
 	}
 	hot := string(d.AppendJSON(nil, func(f *Field) bool { return f.Hot }))
-	if want := `{"http":{"uri":["a\"\u0000` + "\ufffd" + `b","second"]},"source":{"ip":"10.0.0.1","port":40001}}`; hot != want {
+	if want := `{"http":{"uri":["a\"\u0000ÿb","second"]},"source":{"ip":"10.0.0.1","port":40001}}`; hot != want {
 		t.Fatalf("hot fields\n got %s\nwant %s", hot, want)
 	}
 }
@@ -127,6 +127,40 @@ func FuzzParseJSON(f *testing.F) {
 			t.Fatalf("not stable:\n%s\n%s", out, b2)
 		}
 	})
+}
+
+// TestTextOfBytes holds that every text is UTF-8 in documents, and that no byte of what is none gets lost.
+func TestTextOfBytes(t *testing.T) {
+	r, id := testRegistry()
+	for _, tt := range [][2]string{
+		{"été", "été"},
+		{"caf\xe9", "café"},
+		{"\xdcber", "Über"},
+		{"\x80\xff\x00", "\u0080ÿ\x00"},
+		{"é, \xe9.", "Ã©, é."}, // not all of it is UTF-8
+		{"été\xc3", "été"},     // cut
+		{"日\xe6\x97", "日"},
+		{"😀\xf0\x9f\x98", "😀"},
+		{"\xc3", "Ã"},
+	} {
+		d := r.NewDocument()
+		d.AddBytes(id["uri"], []byte(tt[0]))
+		d.AddBytes(id["uri"], []byte(tt[0]))
+		got := slices.Collect(func(yield func(string) bool) {
+			for v := range d.Each(id["uri"]) {
+				yield(v.Str)
+			}
+		})
+		if !slices.Equal(got, []string{tt[1]}) {
+			t.Errorf("%q: got %q, want %q once", tt[0], got, tt[1])
+		}
+	}
+	d := r.NewDocument()
+	o, _ := d.NewObject(r.Field(id["host"]).In, Root)
+	d.AddStringIn(o, id["host"], "M\xdcLLER")
+	if got := d.String(id["host"]); got != "müller" {
+		t.Errorf("got %q in lower case, want %q", got, "müller")
+	}
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
