@@ -180,7 +180,7 @@ func (l *Lease) put(ctx context.Context, r Record, etag string, asked time.Time)
 func (l *Lease) Keep(ctx context.Context, retake bool) error {
 	tick := time.NewTicker(l.TTL / 6)
 	defer tick.Stop()
-	for {
+	for failing, lost := false, false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -189,13 +189,25 @@ func (l *Lease) Keep(ctx context.Context, retake bool) error {
 		attempt, cancel := context.WithTimeout(ctx, l.TTL/3)
 		err := l.renew(attempt, retake)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			continue
 		}
-		if !retake && l.Check() != nil {
+		if err == nil {
+			if failing {
+				l.Log.InfoContext(ctx, "lease renewed again", "key", l.Key)
+			}
+			failing, lost = false, false
+			continue
+		}
+		gone := l.Check() != nil
+		if !retake && gone {
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		}
-		l.Log.WarnContext(ctx, "lease not renewed", "key", l.Key, "error", err)
+		// Told when it begins and when the lease is lost by it: an outage may last a week.
+		if !failing || gone != lost {
+			l.Log.WarnContext(ctx, "lease not renewed", "key", l.Key, "lost", gone, "error", err)
+		}
+		failing, lost = true, gone
 	}
 }
 

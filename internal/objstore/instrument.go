@@ -76,6 +76,14 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	return c
 }
 
+// unwrap returns the store that Instrument was given, s itself when it was none.
+func unwrap(s Store) Store {
+	if m, ok := s.(*measured); ok {
+		return m.Store
+	}
+	return s
+}
+
 // measured is a Store that counts. Its methods return what the store's do.
 type measured struct {
 	Store

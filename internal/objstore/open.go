@@ -60,13 +60,18 @@ func (c Config) Validate() error {
 type Options struct {
 	Config
 
-	// Logger gets a warning for each request that is repeated. Nil logs nothing.
+	// Logger is told of requests that are repeated: in a long outage the first by warnings,
+	// and then one a minute. Nil logs nothing.
 	Logger *slog.Logger
 
 	// MustExist makes Open of a file:// URL fail when the folder is not there,
 	// instead of creating it. For commands that only read, which would
 	// otherwise answer a mistyped path with an empty store.
 	MustExist bool
+
+	// Unasked makes Open not ask S3 whether the store can be used: [Check] does. For
+	// a service that has work to do while the store is away.
+	Unasked bool
 
 	// DialControl, when set, sees every address before a connection to S3 is
 	// made and refuses it by an error, as net.Dialer.Control does.
@@ -85,6 +90,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Check asks whether the store can be used. An error wraps [ErrAway] when the store
+// does not answer, or not now; others say what to do, as those of [Open].
+func Check(ctx context.Context, s Store) error {
+	if s3s, ok := unwrap(s).(*s3Store); ok {
+		return s3s.check(ctx)
+	}
+	return nil // the folder was made
+}
+
 // Open returns the store that url names, after checking that it can be used:
 //
 //	s3://bucket/prefix?endpoint=http://host:9000&region=eu-west-1&path_style=true
@@ -100,7 +114,7 @@ func (o Options) withDefaults() Options {
 // The folder of a file URL is created when it is missing, unless
 // [Options.MustExist] is set. A bucket is never created. Credentials that are
 // missing or refused are ErrDenied, a bucket that is missing is ErrNotFound; the
-// message says what to do.
+// message says what to do. A store that does not answer is ErrAway.
 func Open(ctx context.Context, url string, opts Options) (Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.Validate(); err != nil {

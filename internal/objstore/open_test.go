@@ -62,7 +62,7 @@ func TestOpenChecksS3(t *testing.T) {
 		{"no such bucket", absent.URL("p"), "", "", objstore.ErrNotFound, []string{`no bucket "not-there"`, bucket.Endpoint, "create it"}},
 		{"unknown access key", bucket.URL("p"), "nobody", "secret", objstore.ErrDenied, []string{"does not know the access key", "AWS_ACCESS_KEY_ID"}},
 		{"wrong secret key", bucket.URL("p"), "", "wrong-secret", objstore.ErrDenied, []string{"does not accept the secret key", "AWS_SECRET_ACCESS_KEY"}},
-		{"nobody listens", silent.URL("p"), "", "", nil, []string{"no answer from " + nobody, "connection refused"}},
+		{"nobody listens", silent.URL("p"), "", "", objstore.ErrAway, []string{"no answer from " + nobody, "connection refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.id != "" {
@@ -72,8 +72,17 @@ func TestOpenChecksS3(t *testing.T) {
 				t.Setenv("AWS_SECRET_ACCESS_KEY", c.secret)
 			}
 			_, err := objstore.Open(t.Context(), c.url, opts)
-			if err == nil || c.is != nil && !errors.Is(err, c.is) {
+			if !errors.Is(err, c.is) || errors.Is(err, objstore.ErrAway) != (c.is == objstore.ErrAway) { //nolint:errorlint // of the table
 				t.Fatalf("got %v, want %v", err, c.is)
+			}
+			later := opts
+			later.Unasked = true
+			s, unasked := objstore.Open(t.Context(), c.url, later)
+			if unasked != nil {
+				t.Fatalf("without asking: %v", unasked)
+			}
+			if err := objstore.Check(t.Context(), objstore.Instrument(s, nil, "test")); !errors.Is(err, c.is) {
+				t.Errorf("asked later: %v, want %v", err, c.is)
 			}
 			for _, w := range append(c.want, "store s3://") {
 				if !strings.Contains(err.Error(), w) {

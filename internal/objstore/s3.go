@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -111,9 +112,10 @@ func openS3(ctx context.Context, text string, opts Options) (*s3Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	say := &sayer{}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithHTTPClient(newHTTPClient(opts)),
-		awsconfig.WithRetryer(func() aws.Retryer { return newRetryer(opts) }),
+		awsconfig.WithRetryer(func() aws.Retryer { return newRetryer(opts, say) }),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: AWS settings: %w", text, err)
@@ -137,11 +139,10 @@ func openS3(ctx context.Context, text string, opts Options) (*s3Store, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	})
 	s := &s3Store{client: client, opts: opts, bucket: l.bucket, prefix: l.prefix, url: text}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("store %s: %w: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role: %w", text, ErrDenied, err)
-	}
-	if err := s.check(ctx); err != nil {
-		return nil, fmt.Errorf("store %s: %w", text, err)
+	if !opts.Unasked {
+		if err := s.check(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -149,6 +150,9 @@ func openS3(ctx context.Context, text string, opts Options) (*s3Store, error) {
 // check asks for one key, which needs no more rights than every List does and,
 // unlike a HEAD of the bucket, is answered with what is wrong.
 func (s *s3Store) check(ctx context.Context) error {
+	if _, err := s.client.Options().Credentials.Retrieve(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("store %s: %w: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role: %w", s.url, ErrDenied, err)
+	}
 	one := int32(1)
 	_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: &one})
 	if err == nil {
@@ -178,14 +182,18 @@ func (s *s3Store) check(ctx context.Context) error {
 		hint = fmt.Sprintf("the bucket %q is in another region than %s: set AWS_REGION or ?region=", s.bucket, s.client.Options().Region)
 	case errors.Is(err, ErrDenied):
 		hint = fmt.Sprintf("the credentials may not list the bucket %q at %s: check them and their policy", s.bucket, endpoint)
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return err
 	case code == "":
 		hint = fmt.Sprintf("no answer from %s: check the endpoint and that it can be reached", endpoint)
+		err = fmt.Errorf("%w: %w", ErrAway, err)
+	case statusOf(err) >= 500, statusOf(err) == http.StatusTooManyRequests:
+		hint = fmt.Sprintf("%s cannot list the bucket %q now", endpoint, s.bucket)
+		err = fmt.Errorf("%w: %w", ErrAway, err)
 	default:
 		hint = fmt.Sprintf("%s refused to list the bucket %q", endpoint, s.bucket)
 	}
-	return fmt.Errorf("%s: %w", hint, err)
+	return fmt.Errorf("store %s: %s: %w", s.url, hint, err)
 }
 
 func (s *s3Store) URL() string { return s.url }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -87,9 +88,38 @@ func (c *stallConn) Write(p []byte) (int, error) {
 type retryer struct {
 	*retry.Standard
 	log *slog.Logger
+	say *sayer
 }
 
-func newRetryer(opts Options) retryer {
+// A store that is away for a week would fill a disk with warnings: after the first of
+// an outage there is one in so much time.
+const (
+	repeatsFirst = 10
+	repeatsEvery = time.Minute
+)
+
+// sayer decides which repeated requests are worth a warning.
+type sayer struct {
+	mu    sync.Mutex
+	said  int // of this outage
+	since time.Time
+}
+
+func (s *sayer) level() slog.Level {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch quiet := time.Since(s.since); {
+	case quiet >= 2*repeatsEvery: // an outage of its own
+		s.said = 0
+	case quiet < repeatsEvery && s.said >= repeatsFirst:
+		return slog.LevelDebug
+	}
+	s.since = time.Now()
+	s.said++
+	return slog.LevelWarn
+}
+
+func newRetryer(opts Options, say *sayer) retryer {
 	r := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = opts.MaxAttempts
 		// The default bucket of tokens makes a client under load give up at the
@@ -110,7 +140,7 @@ func newRetryer(opts Options) retryer {
 			}},
 		}, o.Retryables...)
 	})
-	return retryer{r, opts.Logger}
+	return retryer{r, opts.Logger, say}
 }
 
 // backoff is the pause before the attempt after this one (1, 2, …): a random
@@ -136,7 +166,7 @@ func brokenAnswer(err error) aws.Ternary {
 // RetryDelay is called before each pause.
 func (r retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	wait, delayErr := r.Standard.RetryDelay(attempt, err)
-	r.log.Warn("object store request repeated", "attempt", attempt, "wait", wait, "error", err)
+	r.log.Log(context.Background(), r.say.level(), "object store request repeated", "attempt", attempt, "wait", wait, "error", err)
 	return wait, delayErr
 }
 
@@ -165,18 +195,24 @@ func s3Error(ctx context.Context, err error) error {
 			return fmt.Errorf("%w: %w", errPrecondition, err)
 		}
 	}
-	var response interface{ HTTPStatusCode() int }
-	if errors.As(err, &response) {
-		switch response.HTTPStatusCode() {
-		case http.StatusUnauthorized, http.StatusForbidden:
-			return fmt.Errorf("%w: %w", ErrDenied, err)
-		case http.StatusNotFound:
-			return fmt.Errorf("%w: %w", ErrNotFound, err)
-		case http.StatusPreconditionFailed:
-			return fmt.Errorf("%w: %w", errPrecondition, err)
-		case http.StatusRequestedRangeNotSatisfiable:
-			return fmt.Errorf("%w: %w", ErrRange, err)
-		}
+	switch statusOf(err) {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%w: %w", ErrDenied, err)
+	case http.StatusNotFound:
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case http.StatusPreconditionFailed:
+		return fmt.Errorf("%w: %w", errPrecondition, err)
+	case http.StatusRequestedRangeNotSatisfiable:
+		return fmt.Errorf("%w: %w", ErrRange, err)
 	}
 	return err
+}
+
+// statusOf returns the HTTP status that an error of the SDK comes from, 0 for none.
+func statusOf(err error) int {
+	var response interface{ HTTPStatusCode() int }
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -184,8 +185,7 @@ func (u *upload) settle(ctx context.Context, err error) (Object, error) {
 // isConflict is a 409: conditional writes came at once, and the server lets
 // nobody win before one of them is repeated.
 func isConflict(err error) bool {
-	var response interface{ HTTPStatusCode() int }
-	return errors.As(err, &response) && response.HTTPStatusCode() == 409
+	return statusOf(err) == http.StatusConflict
 }
 
 func isNoUpload(err error) bool {

@@ -35,10 +35,7 @@ func Abandon(ctx context.Context, s Store, path string) error {
 	case err != nil:
 		return errors.Join(err, removeNote(path))
 	}
-	if m, ok := s.(*measured); ok {
-		s = m.Store
-	}
-	if s3s, ok := s.(*s3Store); ok {
+	if s3s, ok := unwrap(s).(*s3Store); ok {
 		return s3s.abandon(ctx, path, n)
 	}
 	return removeNote(path)
@@ -220,11 +217,7 @@ func isFinal(err error) bool {
 	if errors.Is(err, ErrExists) || errors.Is(err, ErrMismatch) {
 		return true
 	}
-	var response interface{ HTTPStatusCode() int }
-	if !errors.As(err, &response) {
-		return false
-	}
-	switch status := response.HTTPStatusCode(); status {
+	switch status := statusOf(err); status {
 	case http.StatusUnauthorized, http.StatusForbidden: // credentials come back
 		return false
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:

@@ -33,6 +33,7 @@ var (
 	ErrMismatch = errors.New("object is not the one expected")    // IfMatch lost: changed or gone
 	ErrRange    = errors.New("range begins beyond the object")    // GetRange with off above the size
 	ErrDenied   = errors.New("access denied by the object store") // credentials are missing, wrong or not enough
+	ErrAway     = errors.New("the object store does not answer")  // of Open and Check: it may later
 	ErrKey      = errors.New("invalid object key")
 )
 
