@@ -45,7 +45,7 @@ type Config struct {
 	StopTimeout time.Duration `koanf:"stop_timeout" help:"time to seal and upload after a signal to stop; the rest waits for the next start"`
 	LeaseTTL    time.Duration `koanf:"lease_ttl" help:"another sensor may take the name after so long without a sign of life"`
 	HTTP        string        `koanf:"http_listen" help:"address of /metrics, /healthz and /readyz on loopback, such as 127.0.0.1:8006; empty: none"`
-	User        string        `koanf:"user" help:"user to become once capture is set up; empty: stay"`
+	User        string        `koanf:"user" help:"user to become, with no privilege but to capture, before anything is opened; empty: stay"`
 }
 
 // CutRule cuts flows that it matches.
@@ -194,11 +194,43 @@ func onLoopback(address string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
+// What a lane may remember of flows and packets: see maxCutFlows and maxDedup.
+const (
+	cutBytes   = 72 * config.MiB
+	dedupBytes = 48 * config.MiB
+)
+
 // MemoryBytes is a soft limit for the memory of the process, the kernel's rings apart:
-// a chunk for each worker that seals and what its index takes, the parts of uploads, and buffers.
+// a chunk for each worker that seals and what its index takes, the parts of uploads,
+// buffers, and what the lanes remember. Beyond the limit the garbage collector takes half
+// of the CPU, so it must not be less than what may be needed.
 func (c Config) MemoryBytes() config.Size {
-	return config.Size(c.SealWorkers)*c.ChunkBytes/4*5 + config.Size(c.Uploads)*48*config.MiB + 256*config.MiB
+	lane := 4 * config.MiB // of buffers
+	if len(c.Cut) > 0 {
+		lane += cutBytes
+	}
+	if c.Dedup.Window > 0 {
+		lane += dedupBytes
+	}
+	return config.Size(c.SealWorkers)*c.ChunkBytes/4*5 + config.Size(c.Uploads)*48*config.MiB + 256*config.MiB + config.Size(c.lanes())*lane
 }
+
+// lanes is how many lanes the sources may have that are busy all the time.
+func (c Config) lanes() int {
+	n := len(c.Interfaces)*c.Workers + len(c.Read) + len(c.Connect)
+	if c.Listen != "" {
+		n += c.Clients
+	}
+	for _, tunnel := range []string{c.VXLAN, c.GENEVE} {
+		if tunnel != "" {
+			n += min(c.TunnelLanes, busyTunnels)
+		}
+	}
+	return n
+}
+
+// busyTunnels are the tunnels of a receiver that are busy at once.
+const busyTunnels = 8
 
 // level returns the zstd level of a name.
 func level(name string) (zstd.EncoderLevel, bool) {

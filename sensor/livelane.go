@@ -37,6 +37,10 @@ type liveLane struct {
 const (
 	firstBackoff = 500 * time.Millisecond
 	lastBackoff  = time.Minute
+
+	// tellUpload is how often a repeated upload fails for another line in the log: of
+	// thousands of lanes each would fill it when the store is away for a week.
+	tellUpload = 15
 )
 
 // backoff waits before the n-th repetition, from 0; false when ctx has ended.
@@ -171,7 +175,7 @@ func (l *liveLane) uploadAll(ctx context.Context) {
 		}
 		l.s.counts.failures.Add(1)
 		l.s.counts.failingSince.CompareAndSwap(0, time.Now().UnixNano())
-		if failures == 0 || !errors.Is(err, lease.ErrLost) {
+		if failures == 0 || failures%tellUpload == 0 && !errors.Is(err, lease.ErrLost) {
 			l.log.WarnContext(ctx, "chunk not uploaded; it is tried again", "file", c.Path, "error", err)
 		}
 		l.s.trouble.note(err)

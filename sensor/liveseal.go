@@ -37,8 +37,12 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 	if err := j.run(ctx); err != nil {
 		return err
 	}
-	if len(j.sealed) == 0 { // only losses: the next chunk tells of them
-		return g.Finish(nil, spool.Losses{}, r.Losses(), r.Position())
+	if len(j.sealed) == 0 { // no packets but copies: the next chunk tells of losses
+		if err := g.Finish(nil, spool.Losses{}, r.Losses(), r.Position()); err != nil {
+			return err
+		}
+		j.count()
+		return nil
 	}
 	l.saveFlows(ctx, g)
 	if err := g.Finish(j.sealed, j.next.Losses, spool.Losses{}, r.Position()); err != nil {

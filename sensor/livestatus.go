@@ -37,7 +37,10 @@ func (t *troubles) get() *sensorstatus.Trouble {
 type rates struct {
 	at     time.Time
 	before map[string]capture.State // by name of the source
-	lost   uint64
+
+	unwritten bool // the last status did not reach the store
+
+	lost uint64
 
 	mu     sync.Mutex
 	lostAt time.Time // when packets were last lost
@@ -82,11 +85,18 @@ func (s *Sensor) writeStatus(ctx context.Context, stopped bool) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "status not written", "error", err)
+			if !s.rates.unwritten { // the store may be away for a week
+				s.log.WarnContext(ctx, "status not written", "error", err)
+			}
+			s.rates.unwritten = true
 			s.trouble.note(err)
 		}
 		return
 	}
+	if s.rates.unwritten {
+		s.log.InfoContext(ctx, "status written again")
+	}
+	s.rates.unwritten = false
 	// The store noted the time somewhere while the request ran.
 	offset := began.Add(took / 2).Sub(o.ModTime).Seconds()
 	s.rates.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type Sensor struct {
 	log     *slog.Logger
 	set     *dissect.Set
 	rules   atomic.Pointer[cutRules]
+	filter  string // of the sources; changed by Reload alone
 
 	spool    *spool.Spool
 	owner    *lease.Lease // on the sensor's name
@@ -87,7 +89,7 @@ func New(store objstore.Store, cfg Config, sources []capture.Source, opts Option
 	}
 	cfg.Name = cfg.SensorName()
 	s := &Sensor{
-		cfg: cfg, opts: opts, store: store, sources: sources, log: opts.Logger, set: opts.Protocols,
+		filter: cfg.Filter, cfg: cfg, opts: opts, store: store, sources: sources, log: opts.Logger, set: opts.Protocols,
 		throttle: newThrottle(int64(cfg.Bandwidth)), lanes: map[string]*liveLane{},
 		sealing: semaphore.NewWeighted(int64(cfg.SealWorkers)), uploading: semaphore.NewWeighted(int64(cfg.Uploads)),
 	}
@@ -116,8 +118,9 @@ const stateTimeout = 10 * time.Second
 // at most, and what is left waits in the spool for the next start.
 //
 // It returns a HeldError, before anything is captured, when another sensor of the name
-// runs, and otherwise what a source or the spool could not go on for. A store that
-// does not answer is no error: packets wait in the spool.
+// runs, and what is wrong when the store refuses it; otherwise what a source or the
+// spool could not go on for. A store that does not answer is no error: packets wait in
+// the spool.
 func (s *Sensor) Run(ctx context.Context) (err error) {
 	s.started = time.Now()
 	cfg := &s.cfg
@@ -177,8 +180,14 @@ func (s *Sensor) takeName(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, s.cfg.LeaseTTL+stateTimeout)
 	defer cancel()
 	first, cancelFirst := context.WithTimeout(ctx, stateTimeout)
-	_, err := s.store.Head(first, sensorstatus.LeaseKey(s.cfg.Name)) // does the store answer at all?
-	cancelFirst()
+	defer cancelFirst()
+	err := objstore.Check(first, s.store)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, objstore.ErrAway) {
+		return fmt.Errorf("sensor: %w", err) // whoever sets a sensor up must see it at once
+	}
+	if err == nil {
+		_, err = s.store.Head(first, sensorstatus.LeaseKey(s.cfg.Name)) // what is no S3 was not asked yet
+	}
 	if err == nil || errors.Is(err, objstore.ErrNotFound) {
 		err = s.owner.Acquire(limit, false)
 	}
@@ -186,8 +195,7 @@ func (s *Sensor) takeName(ctx context.Context) error {
 	switch {
 	case errors.As(err, &held):
 		return fmt.Errorf("sensor: %w", &HeldError{s.cfg.Name, held.Record})
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+	case ctx.Err() != nil: // asked to stop: what the sources hold already is taken first
 	case err != nil:
 		s.trouble.note(err)
 		s.log.WarnContext(ctx, "the store does not answer: packets wait in the spool until it does", "store", s.store.URL(), "error", err)
@@ -260,27 +268,44 @@ func (s *Sensor) lane(l *spool.Lane) {
 }
 
 // Reload takes new rules, and a new filter for the sources that can exchange theirs
-// while they run. On an error of a part, the others are in force.
+// while they run. On an error all is as before. It is not safe for concurrent use.
 func (s *Sensor) Reload(cfg Config) error {
-	var errs []error
-	rules, err := compileCutRules(cfg.Cut, s.set)
-	if err != nil {
-		errs = append(errs, err)
-	} else {
-		s.rules.Store(rules)
-	}
-	for _, src := range s.sources {
-		if r, ok := src.(capture.Reloader); ok {
-			if err := r.Reload(cfg.Filter); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", src.State().Name, err))
-			}
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := s.reload(cfg); err != nil {
 		s.trouble.note(err)
 		return fmt.Errorf("reload: %w", err)
 	}
 	s.log.Info("filter and rules reloaded", "cut_rules", len(cfg.Cut), "filter", cfg.Filter)
+	// What the sensor runs with, but for what was exchanged now.
+	others := s.cfg
+	others.Name, others.Cut, others.Filter = cfg.Name, cfg.Cut, cfg.Filter
+	if !reflect.DeepEqual(others, cfg) || s.cfg.Name != cfg.SensorName() {
+		s.log.Warn("other settings have changed as well: they need a restart of the sensor")
+	}
+	return nil
+}
+
+func (s *Sensor) reload(cfg Config) error {
+	rules, err := compileCutRules(cfg.Cut, s.set)
+	if err != nil {
+		return err
+	}
+	var done []capture.Reloader
+	for _, src := range s.sources {
+		r, ok := src.(capture.Reloader)
+		if !ok {
+			continue
+		}
+		if err := r.Reload(cfg.Filter); err != nil {
+			err = fmt.Errorf("%s: %w", src.State().Name, err)
+			for _, r := range done {
+				err = errors.Join(err, r.Reload(s.filter))
+			}
+			return err
+		}
+		done = append(done, r)
+	}
+	s.filter = cfg.Filter
+	s.rules.Store(rules)
 	return nil
 }
 

@@ -62,7 +62,8 @@ type watchSource struct {
 }
 
 // NewWatcher returns a watcher that imports into im's store, below whose state it
-// keeps its journals. Objects of s3:// sources are read with the settings of opts.
+// keeps its journals. Objects of s3:// sources are read with the settings of opts; with
+// Unasked, neither they nor the archive need to answer before Run.
 func NewWatcher(ctx context.Context, im *Importer, cfg WatchConfig, opts objstore.Options) (*Watcher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
@@ -107,9 +108,11 @@ func (w *Watcher) open(ctx context.Context, name string, opts objstore.Options) 
 		s.name, s.kind, s.watched = dir, "folder", f
 	}
 	s.state.Name, s.state.Kind = s.name, s.kind
-	var err error
-	if s.journal, err = openJournal(ctx, w.im.store, journalKey(w.im.cfg.Sensor, s.name), s.name); err != nil {
-		return nil, errors.Join(err, s.close())
+	s.journal = newJournal(w.im.store, journalKey(w.im.cfg.Sensor, s.name), s.name)
+	if !opts.Unasked {
+		if err := s.journal.load(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
 	}
 	return s, nil
 }
@@ -213,6 +216,9 @@ func (w *Watcher) watch(ctx context.Context, s *watchSource) {
 // the source cannot be listed or the archive not be reached.
 func (w *Watcher) list(ctx context.Context, s *watchSource, once bool) (err error) {
 	j := s.journal
+	if err := j.load(ctx); err != nil {
+		return err
+	}
 	defer func() {
 		// What was imported is noted also when ctx has ended.
 		save, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWatchWait/10)

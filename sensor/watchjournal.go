@@ -54,6 +54,7 @@ type journal struct {
 	retry      map[string]*journalRetry
 	aside      []journalAside
 	asideTotal uint64
+	loaded     bool
 	dirty      bool
 }
 
@@ -93,22 +94,31 @@ type journalObject struct {
 
 const recentBytes = 16 // hash and time of an entry, big-endian
 
-// openJournal reads the journal of a source; one that is not there is empty.
-func openJournal(ctx context.Context, store objstore.Store, key, source string) (*journal, error) {
-	j := &journal{store: store, key: key, source: source, recent: map[uint64]time.Time{}, retry: map[string]*journalRetry{}}
-	b, o, err := store.GetRange(ctx, key, 0, maxJournalBytes)
+// newJournal returns the journal of a source, which must be loaded before all else.
+func newJournal(store objstore.Store, key, source string) *journal {
+	return &journal{store: store, key: key, source: source, recent: map[uint64]time.Time{}, retry: map[string]*journalRetry{}}
+}
+
+// load reads the journal, once; one that is not there is empty.
+func (j *journal) load(ctx context.Context) error {
+	if j.loaded {
+		return nil
+	}
+	b, o, err := j.store.GetRange(ctx, j.key, 0, maxJournalBytes)
 	switch {
 	case errors.Is(err, objstore.ErrNotFound):
-		return j, nil
+		j.loaded = true
+		return nil
 	case err != nil:
-		return nil, err
+		return err
 	case o.Size > maxJournalBytes:
-		return nil, fmt.Errorf("journal %q: %d bytes, at most %d", key, o.Size, maxJournalBytes)
+		return fmt.Errorf("journal %q: %d bytes, at most %d", j.key, o.Size, maxJournalBytes)
 	}
 	if err := j.decode(b); err != nil {
-		return nil, fmt.Errorf("journal %q: %w: delete it to have everything compared again", key, err)
+		return fmt.Errorf("journal %q: %w: delete it to have everything compared again", j.key, err)
 	}
-	return j, nil
+	j.loaded = true
+	return nil
 }
 
 func (j *journal) decode(b []byte) error {

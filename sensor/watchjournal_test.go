@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"wirelake/internal/objstore"
 )
 
 // The example of docs/import.md, "The journal".
@@ -28,14 +30,20 @@ func TestJournalVector(t *testing.T) {
 	}
 }
 
+func openJournal(t *testing.T, store objstore.Store, key string) *journal {
+	t.Helper()
+	j := newJournal(store, key, "s3://b/p")
+	if err := j.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
 // The journal of a source with very many files is as large as those of the last week.
 func TestJournalForgets(t *testing.T) {
 	store := newStore(t)
 	key := journalKey("import", "s3://b/p")
-	j, err := openJournal(t.Context(), store, key, "s3://b/p")
-	if err != nil {
-		t.Fatal(err)
-	}
+	j := openJournal(t, store, key)
 	item := func(i int, changed time.Time) watchItem {
 		name := fmt.Sprintf("%09d.pcap", i)
 		return watchItem{name: name, order: name, version: "1", changed: changed}
@@ -54,9 +62,7 @@ func TestJournalForgets(t *testing.T) {
 			if err := j.save(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if j, err = openJournal(t.Context(), store, key, "s3://b/p"); err != nil {
-				t.Fatal(err)
-			}
+			j = openJournal(t, store, key)
 			j.begin(now.Add(time.Hour))
 			for _, k := range []int{0, n / 4, n / 2} {
 				if j.todo(item(k, old), now) {
@@ -79,9 +85,7 @@ func TestJournalForgets(t *testing.T) {
 	if o.Size > 2000 || len(j.recent) != 1 {
 		t.Errorf("journal of %d bytes, %d recent", o.Size, len(j.recent))
 	}
-	if j, err = openJournal(t.Context(), store, key, "s3://b/p"); err != nil {
-		t.Fatal(err)
-	}
+	j = openJournal(t, store, key)
 	j.begin(now)
 	changed := item(3, now)
 	changed.version = "2"

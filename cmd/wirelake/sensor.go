@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"os/user"
 	"runtime/debug"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -27,6 +24,7 @@ import (
 	"wirelake/internal/telemetry"
 	"wirelake/sensor"
 	"wirelake/sensor/capture"
+	"wirelake/sensor/spool"
 )
 
 func newSensorCommand(a *app) *cobra.Command {
@@ -66,7 +64,7 @@ See docs/sensor.md for operation, alerts and sizing.`,
 	f.Var(&d.ChunkBytes, "chunk-bytes", "end a chunk at this size before compression")
 	f.Duration("chunk-span", d.ChunkSpan, "end a chunk at this age")
 	f.String("http-listen", d.HTTP, "address of /metrics, /healthz and /readyz")
-	f.String("user", d.User, "user to become once capture is set up")
+	f.String("user", d.User, "user to become, with no privilege but to capture, before anything is opened (default: stay)")
 	for flag, path := range map[string]string{
 		"name": "name", "interface": "interfaces", "filter": "filter", "workers": "workers", "read": "read", "connect": "connect",
 		"watch": "watch.sources", "spool": "spool", "quota": "quota", "sync": "sync", "chunk-bytes": "chunk_bytes", "chunk-span": "chunk_span",
@@ -95,7 +93,8 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(cfg.MemoryBytes()))
 	}
-	store, err := a.openStore(ctx, "sensor")
+	// Whether it answers is asked later: packets can wait for it.
+	store, err := a.open(ctx, "sensor", objstore.Options{Unasked: true})
 	if err != nil {
 		return err
 	}
@@ -144,40 +143,16 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 	return group.Wait()
 }
 
-// handOver makes the spool's folder one that the user whom the sensor becomes can use.
+// handOver makes the spool one that the user whom the sensor becomes can use.
 func handOver(cfg sensor.Config) error {
 	if cfg.User == "" || os.Geteuid() != 0 {
 		return nil
 	}
-	u, err := user.Lookup(cfg.User)
+	u, err := capture.LookupUser(cfg.User)
 	if err != nil {
-		return fmt.Errorf("user: %w", err)
+		return err
 	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return fmt.Errorf("user %s: %w", cfg.User, err)
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return fmt.Errorf("user %s: %w", cfg.User, err)
-	}
-	if err := os.MkdirAll(cfg.Spool, 0o750); err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	root, err := os.OpenRoot(cfg.Spool)
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return root.Lchown(path, uid, gid)
-	})
-	if err = errors.Join(err, root.Close()); err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	return nil
+	return spool.HandOver(cfg.Spool, u.UID, u.GID)
 }
 
 // tellManager says something to the service manager, which does not need it to be right.
@@ -229,7 +204,7 @@ func (a *app) sensorWatcher(ctx context.Context, cfg sensor.Config, store objsto
 	if err != nil {
 		return nil, err
 	}
-	return sensor.NewWatcher(ctx, im, cfg.Watch, objstore.Options{Config: a.cfg.ObjectStore, Logger: a.log})
+	return sensor.NewWatcher(ctx, im, cfg.Watch, objstore.Options{Config: a.cfg.ObjectStore, Logger: a.log, Unasked: true})
 }
 
 // reloadSensor takes over filter and rules at each SIGHUP, until ctx ends.

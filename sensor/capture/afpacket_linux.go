@@ -58,11 +58,14 @@ func (s *AFPacket) Open() error {
 	if err == nil {
 		return nil
 	}
+	told := s.State().Error == err.Error()
 	s.setDown(err)
 	if !isAway(err) {
 		return fmt.Errorf("capture from %s: %w", s.name, err)
 	}
-	s.log.Warn("interface cannot be captured from yet", "error", err) //nolint:sloglint // no request is behind it
+	if !told {
+		s.log.Warn("interface cannot be captured from yet", "error", err) //nolint:sloglint // no request is behind it
+	}
 	// libpcap may say of a sound filter that only an interface can have it.
 	if err := checkFilter(s.filter); err != nil && !strings.Contains(err.Error(), "not supported") {
 		return fmt.Errorf("capture from %s: %w", s.name, err)

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"runtime"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,23 +29,12 @@ func DropPrivileges(name string, c AFPacketConfig) error {
 	if name == "" {
 		return nil
 	}
-	u, err := user.Lookup(name)
+	u, err := LookupUser(name)
 	if err != nil {
-		return fmt.Errorf("drop privileges: %w", err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return fmt.Errorf("drop privileges: user %s: %w", name, err)
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return fmt.Errorf("drop privileges: user %s: %w", name, err)
-	}
-	if uid == 0 {
-		return fmt.Errorf("drop privileges: user %s is root", name)
+		return err
 	}
 	switch os.Geteuid() {
-	case uid:
+	case u.UID:
 		return checkCapture(c)
 	case 0:
 	default:
@@ -63,10 +50,10 @@ func DropPrivileges(name string, c AFPacketConfig) error {
 		return fmt.Errorf("drop privileges: %w", err)
 	}
 	runtime.LockOSThread() // for good, should something below not succeed: the thread is no use to others
-	if err := becomeUser(uid, gid); err != nil {
+	if err := becomeUser(u.UID, u.GID); err != nil {
 		return fmt.Errorf("drop privileges to user %s: %w", name, err)
 	}
-	err = syscall.Exec(self, os.Args, withHome(os.Environ(), u)) //nolint:gosec // this program, as it was called
+	err = syscall.Exec(self, os.Args, withHome(os.Environ(), name, u.Home)) //nolint:gosec // this program, as it was called
 	return fmt.Errorf("drop privileges: start %s as user %s: %w", self, name, err)
 }
 
@@ -144,7 +131,7 @@ func raw(number, a, b, c uintptr) syscall.Errno {
 }
 
 // withHome returns an environment with what names a user changed.
-func withHome(env []string, u *user.User) []string {
+func withHome(env []string, name, home string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		for _, name := range []string{"HOME=", "USER=", "LOGNAME="} {
 			if len(v) >= len(name) && v[:len(name)] == name {
@@ -153,5 +140,5 @@ func withHome(env []string, u *user.User) []string {
 		}
 		return false
 	})
-	return append(env, "HOME="+u.HomeDir, "USER="+u.Username, "LOGNAME="+u.Username)
+	return append(env, "HOME="+home, "USER="+name, "LOGNAME="+name)
 }
