@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -152,24 +153,16 @@ func TestRedissect(t *testing.T) {
 	}
 
 	// One of them, then all, killed again and again.
-	one := ""
-	for id := range http {
-		one = id
-		break
-	}
+	names := slices.Sorted(maps.Keys(http))
+	one := names[0]
 	run(t, env, "redissect", "--quiet", "--store", url, "--expression", "id == "+one)
 	less[one] = want[one]
 	same("one dissected", documentsByID(t, plain, url), less)
 
 	// Between Parquet and Elasticsearch: the expression does not find again what was replaced.
-	for id := range http {
-		if id != one {
-			one = id
-			break
-		}
-	}
+	one = names[1]
 	away := exec.Command(Wirelake(t), "redissect", "--quiet", "--store", url, "--expression", "protocols != http && id == "+one)
-	away.Env = append(slices.Clone(plain), "WIRELAKE_ELASTICSEARCH_URLS=http://127.0.0.1:1")
+	away.Env = append(impatient(plain), "WIRELAKE_ELASTICSEARCH_URLS=http://127.0.0.1:1")
 	if out, err := away.CombinedOutput(); err == nil {
 		t.Errorf("redissect without its Elasticsearch ended well\n%s", out)
 	}
