@@ -1,13 +1,13 @@
 package sensor
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"testing"
 	"time"
 
 	"wirelake/internal/objstore"
+	"wirelake/internal/objstore/storetest"
 	"wirelake/testenv"
 )
 
@@ -22,17 +22,16 @@ func TestImportThroughFaults(t *testing.T) {
 	cfg := smallConfig()
 	cfg.ChunkBytes = 10 << 20 // large enough for an upload in parts
 
-	run := func(url string) (warnings string) {
+	repeats := &storetest.Repeats{}
+	run := func(url string) {
 		t.Helper()
-		var log bytes.Buffer
-		s, err := objstore.Open(t.Context(), url, objstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		s, err := objstore.Open(t.Context(), url, objstore.Options{Logger: slog.New(repeats)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := newImporter(t, s, cfg, ImportOptions{}).Import(t.Context(), []string{file}); err != nil {
 			t.Fatal(err)
 		}
-		return log.String()
 	}
 	run(minio.URL("clean"))
 
@@ -53,16 +52,19 @@ func TestImportThroughFaults(t *testing.T) {
 			}
 			time.Sleep(60 * time.Millisecond)
 			proxy.Clear()
-			time.Sleep(100 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(repeats.Pause(100 * time.Millisecond)):
+			}
 		}
 	}()
 	faulty := minio.Via(proxy.Addr())
 	t.Setenv("AWS_ENDPOINT_URL_S3", faulty.Endpoint)
-	warnings := run(faulty.URL("faulty"))
+	run(faulty.URL("faulty"))
 	stop()
 	<-done
 	proxy.Clear()
-	if warnings == "" {
+	if repeats.Lines() == 0 {
 		t.Error("no request was repeated: the faults had no effect")
 	}
 	sameObjects(t, objects(t, minio.URL("faulty")), objects(t, minio.URL("clean")))
