@@ -162,7 +162,12 @@ func TestUnprivileged(t *testing.T) {
 	}
 	// A file has its tags in the frames, an interface not.
 	want := counted("udp port 53 or (vlan and udp port 53)") + counted("tcp port 443 or (vlan and tcp port 443)")
-	if packets.count() != want {
-		t.Errorf("archived %d packets, want %d", packets.count(), want)
+	// Which packets a busy machine loses before anyone can capture them is not told.
+	lost, err := testenv.TxDropped("up1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := packets.count(); n > want || n < want-int(lost) { //nolint:gosec // few
+		t.Errorf("archived %d packets, want %d, of which the interface lost %d at most", n, want, lost)
 	}
 }
