@@ -82,6 +82,7 @@ func (b *Builder) newConn() *conn {
 	}
 	doc := b.set.Registry().NewDocument()
 	doc.SetLimit(int(b.cfg.DocumentBytes))
+	doc.EndAtZero(b.cfg.Reference)
 	return &conn{doc: doc}
 }
 

@@ -50,6 +50,7 @@ type Document struct {
 	objects   []object // objects[0] is the document
 	bytes     int      // of text
 	limit     int
+	endAtZero bool
 	sorted    bool
 	truncated bool
 }
@@ -63,6 +64,10 @@ func (r *Registry) NewDocument() *Document {
 
 // SetLimit sets how many bytes of memory the document may take; it holds after Reset too.
 func (d *Document) SetLimit(bytes int) { d.limit = bytes }
+
+// EndAtZero says whether texts end at their first zero byte, as those do that programs in C keep; it holds after Reset
+// too. Else only the zeros that pad a text's end are left out.
+func (d *Document) EndAtZero(on bool) { d.endAtZero = on }
 
 // Reset empties d and keeps its memory.
 func (d *Document) Reset() {
@@ -220,8 +225,15 @@ func (d *Document) AddCount(f FieldID, n int64) {
 // decoders of documents that were built under these rules before.
 func (d *Document) Append(v Value) { d.push(v) }
 
-// fold returns s as UTF-8 in the case that the field's type stores.
+// fold returns s without padding, as UTF-8 in the case that the field's type stores.
 func (d *Document) fold(f FieldID, s string) string {
+	if zero := strings.IndexByte(s, 0); zero > 0 {
+		if d.endAtZero {
+			s = s[:zero]
+		} else {
+			s = strings.TrimRight(s, "\x00")
+		}
+	}
 	if !utf8.ValidString(s) {
 		s = latin1(s)
 	}

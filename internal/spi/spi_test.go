@@ -136,7 +136,10 @@ func TestTextOfBytes(t *testing.T) {
 		{"été", "été"},
 		{"caf\xe9", "café"},
 		{"\xdcber", "Über"},
-		{"\x80\xff\x00", "\u0080ÿ\x00"},
+		{"\x80\xff", "\u0080ÿ"},
+		{"padded\x00\x00", "padded"},
+		{"a\x00b\x00", "a\x00b"},
+		{"\x00", "\x00"},
 		{"é, \xe9.", "Ã©, é."}, // not all of it is UTF-8
 		{"été\xc3", "été"},     // cut
 		{"日\xe6\x97", "日"},
@@ -156,6 +159,13 @@ func TestTextOfBytes(t *testing.T) {
 		}
 	}
 	d := r.NewDocument()
+	d.EndAtZero(true)
+	d.AddString(id["uri"], "a\x00b\x00")
+	d.Reset()
+	d.AddString(id["uri"], "b\x00c")
+	if got := d.String(id["uri"]); got != "b" {
+		t.Errorf("got %q up to the first zero, want %q", got, "b")
+	}
 	o, _ := d.NewObject(r.Field(id["host"]).In, Root)
 	d.AddStringIn(o, id["host"], "M\xdcLLER")
 	if got := d.String(id["host"]); got != "müller" {
