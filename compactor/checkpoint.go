@@ -29,7 +29,8 @@ type checkpoint struct {
 
 	Chunk   string `json:"chunk"`             // key of the last chunk whose packets are taken, "" for none
 	Next    uint64 `json:"next"`              // sequence number after that chunk; names the next batch
-	Nanos   int64  `json:"nanos"`             // capture time the lane was advanced to
+	Nanos   int64  `json:"nanos"`             // latest capture time of the lane
+	Clock   int64  `json:"clock,omitempty"`   // and that which it was advanced to, where its clock was set back
 	Final   bool   `json:"final,omitempty"`   // the lane has ended, and all of it is saved
 	Flushed bool   `json:"flushed,omitempty"` // the lane fell quiet and its open sessions were saved
 

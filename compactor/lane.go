@@ -158,6 +158,7 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 		l.oldest = began
 	}
 	f := feeder{builder: l.builder, failed: &l.err, seq: seq, decoder: packet.NewDecoder(meta.LinkType, packet.Options{}), comments: r.Comments()}
+	l.builder.Rewind(meta.LastNanos)
 	if err := f.chunk(ctx, r); err != nil {
 		return err
 	}
@@ -176,7 +177,10 @@ func (l *lane) take(ctx context.Context, obj objstore.Object) error {
 // taken moves the checkpoint in memory behind a chunk; commit stores it.
 func (l *lane) taken(key string, sequence uint64, nanos int64, final bool) error {
 	l.cp.Chunk, l.cp.Next = key, sequence+1
-	l.cp.Nanos = max(l.cp.Nanos, nanos)
+	l.cp.Nanos, l.cp.Clock = max(l.cp.Nanos, nanos), 0
+	if l.builder != nil && l.builder.Now() < l.cp.Nanos {
+		l.cp.Clock = l.builder.Now()
+	}
 	l.cp.Flushed = false
 	if final {
 		l.cp.Final = true
@@ -259,7 +263,7 @@ func (l *lane) begin(ctx context.Context) error {
 	if l.err != nil {
 		return l.err
 	}
-	if err := l.builder.Resume(l.cp.Nanos); err != nil {
+	if err := l.builder.Resume(cmp.Or(l.cp.Clock, l.cp.Nanos)); err != nil {
 		l.log.WarnContext(ctx, "some open sessions begin anew", "error", err)
 	}
 	l.log.InfoContext(ctx, "open sessions restored", "sessions", len(flows), "packets", packets, "took", time.Since(began))

@@ -40,6 +40,12 @@ const (
 // putChunk stores a chunk of the test's lane with a packet of each port at each of the times, in seconds after testStart.
 func putChunk(t testing.TB, store objstore.Store, seq uint64, final bool, linkType uint32, ports []uint16, seconds ...int64) string {
 	t.Helper()
+	return putChunkAt(t, store, seq, final, linkType, testStart+seconds[0]*1e9, ports, seconds...)
+}
+
+// putChunkAt is putChunk with a time of its own in the key.
+func putChunkAt(t testing.TB, store objstore.Store, seq uint64, final bool, linkType uint32, keyNanos int64, ports []uint16, seconds ...int64) string {
+	t.Helper()
 	b, err := chunk.NewBuilder(chunk.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +61,7 @@ func putChunk(t testing.TB, store objstore.Store, seq uint64, final bool, linkTy
 			}
 		}
 	}
-	meta := chunk.Meta{Sensor: testSensor, Lane: testLane, File: fmt.Sprintf("rotated-%d.pcap", seq), LinkType: linkType, Snaplen: 65535, Sequence: seq, KeyNanos: testStart + seconds[0]*1e9, Final: final}
+	meta := chunk.Meta{Sensor: testSensor, Lane: testLane, File: fmt.Sprintf("rotated-%d.pcap", seq), LinkType: linkType, Snaplen: 65535, Sequence: seq, KeyNanos: keyNanos, Final: final}
 	var out bytes.Buffer
 	if _, err := b.Seal(meta, &out); err != nil {
 		t.Fatal(err)
@@ -280,5 +286,42 @@ func TestUnreadableChunk(t *testing.T) {
 	}
 	if len(cp.Skipped) != 1 || cp.Skipped[0].Key != bad || cp.Skipped[0].Reason == "" || !cp.Final {
 		t.Errorf("checkpoint %+v does not name %s", cp, bad)
+	}
+}
+
+// A packet from the future ends the sessions that are open then, and not those of every chunk that follows until that
+// time has come, also when the compactor is started anew.
+func TestPacketFromTheFuture(t *testing.T) {
+	const years = 10 * 365 * 24 * 3600
+	for _, restarts := range []bool{false, true} {
+		store := fileStore(t)
+		once := func() {
+			t.Helper()
+			if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		putChunk(t, store, 0, false, 1, []uint16{1001, 1002}, 0, 10)
+		putChunk(t, store, 1, false, 1, []uint16{1001}, 20, years)
+		for i := range int64(4) {
+			putChunkAt(t, store, 2+uint64(i), i == 3, 1, testStart+years*1e9+1+i, []uint16{1001, 1003}, 30+20*i, 40+20*i)
+			if restarts {
+				once()
+			}
+		}
+		once()
+		got := sessions(t, store)
+		for _, want := range []string{
+			"1001 0-20000 3 udp of 0,1", "1002 0-10000 2 udp of 0",
+			fmt.Sprintf("1001 %d-%d 1 udp of 1", int64(years)*1000, int64(years)*1000),
+			"1001 30000-100000 8 udp of 2,3,4,5", "1003 30000-100000 8 udp of 2,3,4,5",
+		} {
+			if !hasSession(got, want) {
+				t.Errorf("restarts %v: no session %q in %v", restarts, want, got)
+			}
+		}
+		if len(got) != 5 {
+			t.Errorf("restarts %v: %d sessions: %v", restarts, len(got), got)
+		}
 	}
 }

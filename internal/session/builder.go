@@ -107,7 +107,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	if f == nil || f.key != p.Key {
 		f = b.flows[p.Key]
 	}
-	if f != nil && (!b.cfg.Reference && b.over(f, p.TimeNanos) || f.newConnection(p)) {
+	if f != nil && (!b.cfg.Reference && (b.over(f, p.TimeNanos) || b.ahead(f, p.TimeNanos)) || f.newConnection(p)) {
 		b.close(f)
 		f = nil
 	}
@@ -199,6 +199,12 @@ func (b *Builder) over(f *flow, nanos int64) bool {
 		return true
 	}
 	return nanos-f.last > b.idle[f.kind]
+}
+
+// ahead reports whether the session's last packet is as far in the future of the time as would end it in the past: the
+// clock was set back, and one session in both times would be found in neither.
+func (b *Builder) ahead(f *flow, nanos int64) bool {
+	return f.newest-nanos > max(b.idle[f.kind], b.cfg.Disorder.Nanoseconds())
 }
 
 // open begins a session with its first packet.
@@ -294,6 +300,18 @@ func (b *Builder) forget(f *flow) {
 	}
 }
 
+// Rewind says that no packet of those that come next is later than nanos. Where that is well before the lane's time its
+// clock was set back, or a packet had a time from the future: without it all sessions would be taken for idle until that
+// time has come.
+func (b *Builder) Rewind(nanos int64) {
+	if nanos < b.lane-b.cfg.Disorder.Nanoseconds() {
+		b.lane = nanos
+	}
+}
+
+// Now returns the lane's time: the highest that was seen, but for Rewind.
+func (b *Builder) Now() int64 { return b.lane }
+
 // Advance says that no packet of the lane that is still to come is earlier than
 // nanos less [Config].Disorder. Sessions that have ended by then are saved. Call it
 // now and then: it looks at every open session.
@@ -304,7 +322,7 @@ func (b *Builder) Advance(nanos int64) {
 	}
 	due := b.lane - b.cfg.Disorder.Nanoseconds()
 	for f := range b.all {
-		if b.over(f, due) {
+		if b.over(f, due) || b.ahead(f, b.lane) {
 			b.close(f)
 		}
 	}

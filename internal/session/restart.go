@@ -96,7 +96,7 @@ func (b *Builder) skipReplayed(p *packet.Packet, pos Position) bool {
 // sessions go on as new ones.
 func (b *Builder) Resume(laneNanos int64) error {
 	b.replaying = false
-	b.lane = max(b.lane, laneNanos)
+	b.lane = laneNanos
 	missing := b.restarting
 	b.restarting = nil
 	for k, o := range missing {
