@@ -51,7 +51,7 @@ const (
 func newDHCP(r *spi.Registry) Protocol {
 	p := &dhcp{dhcpFields: declareDHCP(r)}
 	dhcpMessage := func(s *Session, _ Dir, b []byte) bool {
-		const referenceMin = 256
+		const referenceMin = 256 // the fixed part, the magic and 16 bytes of options; BOOTP's messages have 300 (RFC 951)
 		return (!s.Reference || len(b) >= referenceMin) && (b[0] == 1 || b[0] == 2) && string(b[236:240]) == dhcpMagic
 	}
 	return Protocol{

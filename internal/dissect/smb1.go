@@ -73,7 +73,7 @@ func (p *smb) smb1Negotiate(s *Session, answer bool, words, data []byte) {
 	if len(words) < 2 {
 		return
 	}
-	const referenceMax = 10 // dialects that the reference remembers
+	const referenceMax = 10 // dialects that the reference remembers; Windows and Samba offer no more
 	if i := int(binary.LittleEndian.Uint16(words)); i < len(p.dialects) && (!s.Reference || i < referenceMax) {
 		s.Doc.SetString(p.f.dialect, p.dialects[i])
 	}

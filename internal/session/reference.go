@@ -126,7 +126,8 @@ func dhcpPorts(k *packet.Key, server, client uint16) bool {
 }
 
 // leaves2038 reports whether a TCP session that began before 2038 has a packet of after it, in 31 bits of seconds:
-// the reference counts the packet, saves what it has, and reads the packet for the next document.
+// the reference counts the packet, saves what it has, and reads the packet for the next document. One capture shows it; that
+// the limit is that of 31 bits is what its name says.
 func (f *flow) leaves2038(nanos int64) bool {
 	const last = (1 << 31) * int64(1e9)
 	return f.kind == kindTCP && nanos >= last && f.segStart < last
