@@ -16,6 +16,7 @@ import (
 // lack GET /, painless, ILM, data streams, the wildcard field type.
 type ElasticsearchServer struct {
 	addr     string
+	release  func() // of the port, which it gets again when it is started again
 	home     string // of the jars, shared and only read
 	dir      string // config and data of this node
 	settings []string
@@ -38,17 +39,14 @@ func StartElasticsearch(settings ...string) (*ElasticsearchServer, error) {
 	if err := os.Mkdir(filepath.Join(s.dir, "config"), 0o700); err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
-		if s.addr, err = freeAddr(); err == nil {
-			err = s.start()
-		}
-		if err == nil {
-			return s, nil
-		}
-		if try == startTries {
-			return nil, errors.Join(err, os.RemoveAll(s.dir))
-		}
+	if s.addr, s.release, err = reserve(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
+	if err := s.start(); err != nil {
+		s.release()
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
 }
 
 // start runs the node on s.addr with the data of s.dir, and waits until its cluster state is there.
@@ -81,6 +79,7 @@ func (s *ElasticsearchServer) URL() string { return "http://" + s.addr }
 // Close kills the node and removes its data.
 func (s *ElasticsearchServer) Close() {
 	s.process.kill()
+	s.release()
 	_ = os.RemoveAll(s.dir) // after Stop the supervisor left it
 }
 

@@ -35,19 +35,11 @@ func StartMinIO() (*MinIOServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
-		s, err := startMinIO(program)
-		if err == nil || try == startTries {
-			return s, err
-		}
-	}
-}
-
-func startMinIO(program string) (*MinIOServer, error) {
-	addr, err := freeAddr()
+	addr, release, err := reserve()
 	if err != nil {
 		return nil, err
 	}
+	defer release() // it listens by then
 	dir, err := os.MkdirTemp("", "wirelake-minio-")
 	if err != nil {
 		return nil, err

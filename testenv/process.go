@@ -36,9 +36,6 @@ exit $code
 // startTimeout bounds how long a server may take until it answers; two cores shared by many tests are slow.
 const startTimeout = 2 * time.Minute
 
-// startTries is how often a server is started when another process took its port in between.
-const startTries = 3
-
 // process is a running server under its supervisor.
 type process struct {
 	name string

@@ -24,10 +24,11 @@ type FaultyProxy struct {
 // Proxy starts a proxy on a free port of 127.0.0.1 for the server at upstream (host:port). It ends with the test.
 func Proxy(t testing.TB, upstream string) *FaultyProxy {
 	t.Helper()
+	addr := FreeAddr(t) // also while it is down
 	metrics := toxiproxy.NewMetricsContainer(prometheus.NewRegistry())
 	metrics.ProxyMetrics = collectors.NewProxyMetricCollectors()
 	server := toxiproxy.NewServer(metrics, zerolog.Nop())
-	p := &FaultyProxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", "127.0.0.1:0", upstream), received: prometheus.NewRegistry()}
+	p := &FaultyProxy{t: t, proxy: toxiproxy.NewProxy(server, "testenv", addr, upstream), received: prometheus.NewRegistry()}
 	p.received.MustRegister(metrics.ProxyMetrics.ReceivedBytesTotal)
 	if err := p.proxy.Start(); err != nil {
 		t.Fatalf("proxy for %s: %v", upstream, err)

@@ -18,13 +18,14 @@ package testenv
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Root returns the folder of the module, found upwards from the working folder (a test's is its package's).
@@ -104,23 +105,40 @@ func (s *shared[S]) get(start func() (S, error)) (S, error) {
 	return s.server, s.err
 }
 
-// FreeAddr returns an address of 127.0.0.1, host:port, that nothing listens on now.
+// FreeAddr returns an address of 127.0.0.1, host:port, that nothing listens on, and that no other process is given
+// until the test ends.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	addr, err := freeAddr()
+	addr, release, err := reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	return addr
 }
 
-// freeAddr returns an address of 127.0.0.1 whose port was free a moment ago. Another process may take it before the
-// server does, so that a start is tried again.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// reserve returns an address of 127.0.0.1 whose port no other process is given before release. Servers that name it can
+// listen there, one after the other: a socket is bound to the port and does not listen, so that connections are refused,
+// and SO_REUSEADDR, which servers set, allows a second one.
+func reserve() (addr string, release func(), err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
-		return "", err
+		return "", nil, fmt.Errorf("reserve a port: %w", err)
 	}
-	addr := l.Addr().String()
-	return addr, l.Close()
+	unix.CloseOnExec(fd)
+	release = func() { _ = unix.Close(fd) }
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	var bound unix.Sockaddr
+	if err == nil {
+		bound, err = unix.Getsockname(fd)
+	}
+	at, ok := bound.(*unix.SockaddrInet4)
+	if err != nil || !ok {
+		release()
+		return "", nil, fmt.Errorf("reserve a port: %w", err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.Port), release, nil
 }

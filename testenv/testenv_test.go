@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -239,4 +240,38 @@ func TestServerDiesWithItsProcess(t *testing.T) {
 		}
 	}
 	t.Errorf("two minutes after the kill the server answers or its folder stands: %v", left)
+}
+
+// TestFreeAddrIsKept holds that nobody is given the port of a test, whether its server listens or not.
+func TestFreeAddrIsKept(t *testing.T) {
+	addr := testenv.FreeAddr(t)
+	for range 3 {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			_ = conn.Close()
+			t.Error("nothing listens, and the connection is taken")
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(conn.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20_000 { // most of the ports that there are
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Addr().String() == addr {
+			t.Error("another was given the port")
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
