@@ -193,10 +193,11 @@ func (p *smb) smb2Answer(s *Session, dir Dir, b, body []byte) {
 	}
 }
 
+// smb2Dialect names a dialect as MS-SMB2 section 1.7 does.
 func smb2Dialect(n uint16) string {
 	switch n {
 	case 0x0202:
-		return "SMB 2.02"
+		return "SMB 2.0.2"
 	case 0x0210:
 		return "SMB 2.1"
 	case 0x0300:

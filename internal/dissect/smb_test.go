@@ -78,6 +78,16 @@ func TestSMB2(t *testing.T) {
 	}
 }
 
+// TestSMB2Dialects holds the names of all dialects (MS-SMB2 section 2.2.4), and that none is chosen while another negotiation follows.
+func TestSMB2Dialects(t *testing.T) {
+	for n, want := range map[int][]string{0x0202: {"SMB 2.0.2"}, 0x0210: {"SMB 2.1"}, 0x0300: {"SMB 3.0"}, 0x0302: {"SMB 3.0.2"}, 0x0311: {"SMB 3.1.1"}, 0x02ff: nil} {
+		s := newTestSession(New(), TCP, 40000, 445)
+		s.Stream(Client, []byte(smbFrame(smb2Message(0, 0, 0, u16le(36)+strings.Repeat("\x00", 34), ""))))
+		s.Stream(Server, []byte(smbFrame(smb2Message(0, 1, 0, u16le(65)+u16le(0)+u16le(n)+u16le(0), ""))))
+		wantStrings(t, s, "smb.dialect", want...)
+	}
+}
+
 // TestSMB2Login reads a log-in by NTLM within SPNEGO's answer token (MS-SMB2 2.2.5, RFC 4178, MS-NLMP 2.2.1.3).
 func TestSMB2Login(t *testing.T) {
 	texts := []string{"DOM", "me", "HOST7"}
