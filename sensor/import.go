@@ -187,6 +187,9 @@ func (r *importRun) importFile(ctx context.Context, in input, file *FileResult, 
 			r.identity, r.numbers = src.identity, map[laneKey]*lane{}
 		}
 		if r.im.opts.Keys != nil {
+			if err := in.tlsKeys(ctx, r.im.opts.Keys.Add); err != nil {
+				r.im.log.WarnContext(ctx, "file not looked through for secrets", "file", in.path, "error", err)
+			}
 			src.reader.OnTLSKeys(r.im.opts.Keys.Add)
 		}
 		r.readFile(ctx, src, file)

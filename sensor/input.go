@@ -126,6 +126,24 @@ func (in input) open(ctx context.Context, stdin io.Reader) (*openInput, error) {
 	return out, nil
 }
 
+// tlsKeys has f called with the TLS key logs that a file holds, for they may stand behind what they decrypt. A pipe can be read
+// but once: of it those in front of packets are used.
+func (in input) tlsKeys(ctx context.Context, f func(lines []byte)) (err error) {
+	if in.size < 0 && in.get == nil {
+		return nil
+	}
+	var src io.ReadCloser
+	if in.get != nil {
+		src, err = in.get(ctx)
+	} else {
+		src, err = os.Open(in.path)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(pcapfile.TLSKeys(ctx, src, in.path, f), src.Close())
+}
+
 // identity is 10 base32 characters of a hash of path and beginning of a file: 50
 // bits. It stays when the file grows beyond its first MiB.
 func identity(path string, first []byte) string {

@@ -95,8 +95,9 @@ func TestMailKeyLog(t *testing.T) {
 	}
 }
 
-// withSecrets writes a capture as pcapng with the key log in it (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"), and returns its name.
-func withSecrets(t *testing.T, capture, keys string) string {
+// withSecrets writes a capture as pcapng with the key log in it (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"), in front of
+// the packets or behind them, and returns its name.
+func withSecrets(t *testing.T, capture, keys string, behind bool) string {
 	t.Helper()
 	secrets, err := os.ReadFile(keys)
 	if err != nil {
@@ -121,7 +122,10 @@ func withSecrets(t *testing.T, capture, keys string) string {
 	}
 	block := le.AppendUint32(le.AppendUint32(nil, 10), uint32(20+len(secrets)))
 	block = append(le.AppendUint32(le.AppendUint32(block, 0x544c534b), uint32(size)), secrets...)
-	out.Write(le.AppendUint32(block, uint32(20+len(secrets))))
+	block = le.AppendUint32(block, uint32(20+len(secrets)))
+	if !behind {
+		out.Write(block)
+	}
 	for i := range c.Records {
 		if err := w.Write(&c.Records[i]); err != nil {
 			t.Fatal(err)
@@ -129,6 +133,9 @@ func withSecrets(t *testing.T, capture, keys string) string {
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
+	}
+	if behind {
+		out.Write(block)
 	}
 	name := filepath.Join(t.TempDir(), "secrets.pcapng")
 	if err := os.WriteFile(name, out.Bytes(), 0o600); err != nil {
@@ -140,7 +147,15 @@ func withSecrets(t *testing.T, capture, keys string) string {
 // TestSecretsInCapture holds that secrets in a pcapng file are as good as a key log given beside it: for spi, and for an import that
 // stores key logs.
 func TestSecretsInCapture(t *testing.T) {
-	capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys")
+	for _, behind := range []bool{false, true} {
+		t.Run(fmt.Sprintf("behind=%v", behind), func(t *testing.T) {
+			secretsInCapture(t, withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", behind))
+		})
+	}
+}
+
+func secretsInCapture(t *testing.T, capture string) {
+	t.Helper()
 	code, out, errText := runCLI(t, "spi", "--reference=false", "--jsonl", capture)
 	if code != exitOK || !strings.Contains(out, "tls:decrypted") || !strings.Contains(out, `"uri":["secret.example.org/page.html"]`) {
 		t.Errorf("exit code %d %s\n%s", code, errText, out)

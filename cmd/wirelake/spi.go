@@ -109,6 +109,10 @@ type spiParts struct {
 }
 
 func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, parts spiParts) (err error) {
+	// Secrets within the file are as good as those that were given.
+	if cfg.Keys == nil {
+		cfg.Keys = keylog.New()
+	}
 	in := a.stdin
 	if name != "-" {
 		f, err := os.Open(filepath.Clean(name))
@@ -116,6 +120,15 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 			return err
 		}
 		defer f.Close() //nolint:errcheck // it was only read
+		// They may stand behind what they decrypt. Of a stream those in front of it are used.
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			if err := pcapfile.TLSKeys(ctx, f, name, cfg.Keys.Add); err != nil {
+				return err
+			}
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
 		in = f
 	} else {
 		cfg.File = ""
@@ -126,10 +139,6 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 
-	// Secrets within the file are as good as those that were given.
-	if cfg.Keys == nil {
-		cfg.Keys = keylog.New()
-	}
 	r.OnTLSKeys(cfg.Keys.Add)
 	// As in an import, packets of different interfaces never share a session.
 	var lanes []*spiLane

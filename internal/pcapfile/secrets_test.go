@@ -2,9 +2,11 @@ package pcapfile
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -52,5 +54,28 @@ func TestTLSKeys(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
+		got = nil
+		if err := TLSKeys(t.Context(), bytes.NewReader(b), "secrets", func(lines []byte) { got = append(got, string(lines)) }); err != nil || !slices.Equal(got, []string{"first\n", "second\n"}) {
+			t.Errorf("of the whole file: %q, %v", got, err)
+		}
+	}
+}
+
+// TestTLSKeysEnds holds that looking for secrets ends with its context, tells what is no capture, and reads only the header of pcap.
+func TestTLSKeysEnds(t *testing.T) {
+	recs, _ := numbered(4)
+	pcap := bytes.NewReader(append(pcapBytes(be, magicMicros, 1, recs...), make([]byte, 4<<20)...))
+	none := func(lines []byte) { t.Errorf("secrets %q", lines) }
+	if err := TLSKeys(t.Context(), pcap, "pcap", none); err != nil || pcap.Len() < 2<<20 {
+		t.Errorf("%v, %d bytes were not read", err, pcap.Len())
+	}
+	if err := TLSKeys(t.Context(), strings.NewReader("no capture at all"), "text", none); !errors.Is(err, ErrFormat) {
+		t.Errorf("of a text: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ng, _ := numberedNg(4)
+	if err := TLSKeys(ended, bytes.NewReader(ng), "ng", none); !errors.Is(err, context.Canceled) {
+		t.Errorf("after its context ended: %v", err)
 	}
 }
