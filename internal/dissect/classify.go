@@ -23,6 +23,7 @@ func marks() []Protocol {
 		{"nntp", Matcher{On: TCP, Port: 119, Func: prefixes("200 ", "201 ")}},                                                                                             // RFC 3977
 		{"jabber", Matcher{On: TCP, Bytes: "<", Func: func(_ *Session, _ Dir, b []byte) bool { return bytes.Contains(b, []byte("<stream:stream")) }}},                     // RFC 6120
 		{"iec104", Matcher{On: TCP, Port: 2404, Bytes: "\x68", MinLen: 6}},                                                                                                // IEC 60870-5-104
+		{"iec104", Matcher{On: TCP, Bytes: "\x68\x04\x07\x00\x00\x00", Func: func(s *Session, _ Dir, b []byte) bool { return !s.Reference && len(b) == 6 }}},              // starting data, on any port
 		{"ssdp", Matcher{On: UDP, Func: prefixes("M-SEARCH * HTTP/1.1", "NOTIFY * HTTP/1.1")}},                                                                            // UPnP Device Architecture 2.0
 		{"nbdgm", Matcher{On: UDP, Port: 138, MinLen: 14, Func: func(_ *Session, _ Dir, b []byte) bool { return b[0] >= 0x10 && b[0] <= 0x16 }}},                          // RFC 1002 section 4.4
 		{"netflow", Matcher{On: UDP, Bytes: "\x00\x05", MinLen: 24, Func: netflow5}},                                                                                      // NetFlow 5
@@ -250,7 +251,8 @@ func diameterHeader(_ *Session, _ Dir, b []byte) bool {
 	if size < diameterHeaderLen || size%4 != 0 || size > diameterMaxLen || b[4]&reserved != 0 || b[4]&(request|failed) == request|failed {
 		return false
 	}
-	if b[5] > 2 || b[5]|b[6] == 0 { // commands are from 256 to 0x2ffff in use
+	const vendors = 0x80                               // commands from 0x800000 on are those of vendors (section 11.2.1)
+	if b[5] > 2 && b[5] != vendors || b[5]|b[6] == 0 { // others are from 256 to 0x2ffff
 		return false
 	}
 	if b[1] == 1 && size&0xffff == len(b) { // a statement of TDS, whose length has two bytes

@@ -1,16 +1,18 @@
 package dissect
 
 import (
-	"slices"
+	"strings"
 	"testing"
 
 	"wirelake/internal/spi"
 )
 
 // TestMarks holds that first payloads as the specifications show them are
-// recognized, and as nothing else.
+// recognized, and as nothing else; and that there is one for each row of marks.
 func TestMarks(t *testing.T) {
 	set := New()
+	rows := marks()
+	shown := make([]bool, len(rows))
 	zeros := func(s string, n int) string { return s + string(make([]byte, n-len(s))) }
 	for _, tt := range []struct {
 		want      string
@@ -130,6 +132,41 @@ func TestMarks(t *testing.T) {
 		{"tls", TCP, 993, zeros("\x17\x03\x03\x05\xa0", 80)},
 		{"tls", TCP, 9443, zeros("\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x28", 51)},
 		{"flap", TCP, 5190, "*\x01\x00\x01\x00\x04\x00\x00\x00\x01"},
+		{"kafka", TCP, 9092, "\x00\x00\x00\x14\x00\x12\x00\x03\x00\x00\x00\x01\x00\x06client"},
+		{"zookeeper", TCP, 2181, zeros("\x00\x00\x00\x2d\x00\x00\x00\x00", 49)},
+		{"nats", TCP, 4222, "INFO {\"server_id\":\"N\",\"version\":\"2.10.0\"}\r\n"},
+		{"http stomp", TCP, 61613, "CONNECT\naccept-version:1.2\nhost:example.org\n\n\x00"},
+		{"coap", UDP, 5683, "\x44\x01\x84\x9e\x51\x55\x77\xe8\xb2\x48\x69\x04\x54\x65\x73\x74"},
+		{"x11", TCP, 6000, "l\x00\x0b\x00\x00\x00\x12\x00\x10\x00\x00\x00"},
+		{"x11", TCP, 6000, "B\x00\x00\x0b\x00\x00\x00\x12\x00\x10\x00\x00"},
+		{"nntp", TCP, 119, "200 news.example.org ready\r\n"},
+		{"iec104", TCP, 2404, "\x68\x04\x07\x00\x00\x00"},
+		{"iec104", TCP, 40001, "\x68\x04\x07\x00\x00\x00"},
+		{"nbdgm", UDP, 138, "\x11\x02\x00\x01\x0a\x00\x00\x01\x00\x8a\x00\xbb\x00\x00 "},
+		{"netflow", UDP, 2055, zeros("\x00\x09\x00\x01", 20+8)},
+		{"sflow", UDP, 6343, zeros("\x00\x00\x00\x05\x00\x00\x00\x01\x0a\x00\x00\x01", 28)},
+		{"http http2", TCP, 8080, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+		{"thrift", TCP, 9090, "\x00\x00\x00\x11\x80\x01\x00\x01\x00\x00\x00\x04ping\x00\x00\x00\x01\x00"},
+		{"thrift", TCP, 9090, "\x82\x21\x01\x04ping\x00"},
+		{"thrift", TCP, 9090, "\x00\x00\x00\x09\x82\x21\x01\x04ping\x00"},
+		{"ajp", TCP, 8009, "\x12\x34\x00\x0a\x02\x02\x00\x08HTTP/1.1"},
+		{"gnutella", TCP, 6346, "GNUTELLA CONNECT/0.6\r\n"},
+		{"hl7", TCP, 2575, "\x0bMSH|^~\\&|ADT1|"},
+		{"flash-policy", TCP, 843, "<policy-file-request/>\x00"},
+		{"finger", TCP, 79, "alice\r\n"},
+		{"gopher", TCP, 70, "/docs\r\n"},
+		{"bitcoin", TCP, 18444, zeros("\xfa\xbf\xb5\xdaversion", 24)},
+		// A hello (RFC 5036 section 3.5.2): the link, and 15 seconds; and an initialization (section 3.5.3).
+		{"ldp", UDP, 646, "\x00\x01\x00\x1e\x0a\x00\x00\x01\x00\x00\x01\x00\x00\x14\x00\x00\x00\x00\x04\x00\x00\x04\x00\x0f\x00\x00\x04\x01\x00\x04\x0a\x00\x00\x01"},
+		{"ldp", TCP, 646, "\x00\x01\x00\x20\x0a\x00\x00\x01\x00\x00\x02\x00\x00\x16\x00\x00\x00\x01\x05\x00\x00\x0e\x00\x01\x00\xb4\x00\x00\x00\x00\x0a\x00\x00\x02\x00\x00"},
+		// Multihop (RFC 5883 section 5): version 1, up, 3 intervals, 24 bytes, discriminators, a second each.
+		{"bfd", UDP, 4784, "\x20\xc0\x03\x18\x00\x00\x00\x01\x00\x00\x00\x02\x00\x0f\x42\x40\x00\x0f\x42\x40\x00\x00\x00\x00"},
+		{"bfd", UDP, 4784, "\x20\xc4\x03\x21\x00\x00\x00\x01\x00\x00\x00\x02\x00\x0f\x42\x40\x00\x0f\x42\x40\x00\x00\x00\x00\x01\x09\x02secret"}, // with a password
+		{"diameter", TCP, 3868, zeros("\x01\x00\x00\x14\xc0\x80\x00\x0c\x00\xff\xff\xff", 20)},                                                   // Provide-Location, of 3GPP
+		{"mysql", TCP, 3306, "\x09\x00\x00\x00\x03SELECT 1"},
+		{"postgresql", TCP, 5432, "Q\x00\x00\x00\x0eSELECT 1;\x00"},
+		{"bjnp", UDP, 8612, zeros("BJNB\x01\x01", 16)},
+		{"hart-ip", TCP, 5094, zeros("\x01\x00\x00", 13)},
 	} {
 		doc := set.Registry().NewDocument()
 		var s Session
@@ -144,8 +181,18 @@ func TestMarks(t *testing.T) {
 		for v := range doc.Each(spi.Protocol) {
 			got = append(got, v.Str)
 		}
-		if !slices.Equal(got, []string{tt.want}) {
+		if strings.Join(got, " ") != tt.want {
 			t.Errorf("%q to port %d: got %v, want %s alone", tt.payload, tt.port, got, tt.want)
+		}
+		for i, r := range rows {
+			if m := &r.Matchers[0]; m.On == tt.transport && m.match(&s, Client, []byte(tt.payload)) {
+				shown[i] = true
+			}
+		}
+	}
+	for i, r := range rows {
+		if !shown[i] {
+			t.Errorf("%s, row %d of marks: no payload shows it", r.Name, i)
 		}
 	}
 }

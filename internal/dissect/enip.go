@@ -148,7 +148,11 @@ func (p *enipParser) identity(s *Session, b []byte) {
 		return
 	}
 	vendor := binary.LittleEndian.Uint16(b[18:])
-	if name := cipVendor(vendor); name != "" {
+	name := cipVendor(vendor)
+	if s.Reference {
+		name = cipVendorReference(vendor)
+	}
+	if name != "" {
 		s.Doc.AddString(p.vendor, name)
 	} else {
 		s.Doc.AddString(p.vendor, fmt.Sprintf("Vendor-%d", vendor))

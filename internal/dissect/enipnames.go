@@ -53,6 +53,19 @@ func cipClassName(class int) string {
 	}, class)
 }
 
+// cipVendorReference is cipVendor as the reference has it: some of its ids are of others.
+func cipVendorReference(id uint16) string {
+	switch id {
+	case 5:
+		return "Schneider Electric"
+	case 23:
+		return "OMRON"
+	case 49:
+		return "Siemens"
+	}
+	return cipVendor(id)
+}
+
 // cipVendor names a vendor by the id that ODVA gave it, for the vendors met most; "" for others.
 func cipVendor(id uint16) string {
 	switch id {

@@ -118,6 +118,21 @@ func TestENIP(t *testing.T) {
 		enipUnconnected(send)+enipUnconnected(multiple)+enipUnconnected("\x60\x03\x21\x00\x00\x03\x24\x01")+enipUnconnected("\x85\x00\x00\x00"))
 }
 
+// TestENIPVendors holds that the names of vendors are those of ODVA's list, and for the reference those that it has.
+func TestENIPVendors(t *testing.T) {
+	for reference, want := range map[bool][]string{
+		false: {"Rockwell Automation/Reliance Electric", "Omron", "Vendor-49"},
+		true:  {"Schneider Electric", "Omron", "Siemens"},
+	} {
+		s := newTestSession(New(), UDP, 40000, enipPort)
+		s.Reference = reference
+		for _, vendor := range []string{"\x05\x00", "\x2f\x00", "\x31\x00"} {
+			s.Datagram(Server, 0, []byte(enipMessage(0x63, "\x01\x00"+"\x0c\x00\x23\x00"+"\x01\x00"+strings.Repeat("\x00", 16)+vendor+"\x0e\x00\x01\x00\x01\x02\x00\x00\x01\x02\x03\x04\x01x\x03")))
+		}
+		wantStrings(t, s, "enip.vendor", want...)
+	}
+}
+
 func opcuaMessage(typ, body string) string {
 	return typ + string(binary.LittleEndian.AppendUint32(nil, uint32(8+len(body)))) + body
 }
