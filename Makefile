@@ -39,8 +39,8 @@ setup: ## install what tests and linters need and is missing
 test: setup build ## run all tests, with real MinIO, Elasticsearch and Chromium
 	npm --prefix web run --silent --if-present test
 	$(GO) vet ./...
-	$(GO) test -p 2 -timeout 20m -race $(RACE_PACKAGES)
-	$(GO) test -p 2 -timeout 20m $(OTHER_PACKAGES)
+	$(GO) test -p 2 -timeout 60m -race $(RACE_PACKAGES)
+	$(GO) test -p 2 -timeout 60m $(OTHER_PACKAGES)
 
 lint: ## run golangci-lint, tsc and eslint
 	testenv/setup.sh lint web

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// guiTimeout bounds the browser tests: some forty of a few seconds on two busy cores.
-const guiTimeout = 15 * time.Minute
+// guiTimeout bounds the browser tests: some forty of a few seconds, or of many on two busy cores.
+const guiTimeout = 30 * time.Minute
 
 // TestGUI runs the browser tests of web/e2e in Chromium against `wirelake up` on a folder that holds the sample capture.
 func TestGUI(t *testing.T) {

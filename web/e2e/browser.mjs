@@ -35,10 +35,11 @@ after(() => browser?.close());
  * test provokes) or a request to another host fails the test, whatever it looked at.
  */
 export function pageTest(name, run, { device = desktop, expected = /^$/ } = {}) {
-  test(name, { timeout: 120_000 }, async () => {
+  // Bounds of what hangs; two cores shared by many tests are slow.
+  test(name, { timeout: 300_000 }, async () => {
     const context = await browser.newContext({ ...device, baseURL: base, acceptDownloads: true });
     const page = await context.newPage();
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(90_000);
     const problems = [];
     page.on('pageerror', (err) => problems.push(`exception: ${err.message}`));
     page.on('console', (m) => {
