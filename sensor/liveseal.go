@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/packet"
@@ -125,6 +126,9 @@ func (j *segmentJob) run(ctx context.Context) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%s: offset %d: %w", l.spool.Name(), rec.Offset, err)
+		}
+		if rec.Comment != "" {
+			j.builder.Comment(strings.ToValidUTF8(rec.Comment, "\uFFFD"))
 		}
 		j.snaplen = max(j.snaplen, len(data))
 	}

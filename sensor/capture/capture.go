@@ -20,6 +20,7 @@ type Record struct {
 	TimeNanos int64 // since 1970, UTC
 	WireLen   int   // bytes on the wire, without the tag in VLAN
 	Data      []byte
+	Comment   string // what a pcapng stream says of the packet
 	// VLAN is the tag that the kernel took out of the frame, TPID<<16 | TCI; 0 for
 	// none. The sink puts it back behind the MAC addresses.
 	VLAN uint32

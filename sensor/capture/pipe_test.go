@@ -25,11 +25,14 @@ func TestPipeReadsStandardInput(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+	commented := testRecords(0, 1000)
+	commented[7].Comment, commented[999].Comment = "seven", "the last\nof all"
 	for _, c := range []struct {
 		name   string
 		stream []byte
 		lane   string
 	}{
+		{"comments", pcapngOf(t, []uint32{linkEthernet}, commented), "pipe-0"},
 		{"pcap", pcapOf(t, linkEthernet, records), "pipe-0"},
 		{"raw IP", pcapOf(t, linkRawIP, records), "pipe-0-link101"},
 		{"pcapng", pcapngOf(t, []uint32{linkEthernet}, records), "pipe-0"},
@@ -41,7 +44,11 @@ func TestPipeReadsStandardInput(t *testing.T) {
 			if err := p.Run(t.Context(), rec.Open); err != nil {
 				t.Fatal(err)
 			}
-			rec.wantPackets(c.lane, records)
+			if c.name == "comments" {
+				rec.wantPackets(c.lane, commented)
+			} else {
+				rec.wantPackets(c.lane, records)
+			}
 			if rec.lane(c.lane).open {
 				t.Error("the lane was not closed")
 			}

@@ -106,7 +106,7 @@ func (r *recorder) wantPackets(lane string, want []Record) {
 		r.t.Fatalf("lane %s: got %d packets, want %d; lanes %v", lane, len(got), len(want), r.names())
 	}
 	for i := range got {
-		if got[i].TimeNanos != want[i].TimeNanos || got[i].WireLen != want[i].WireLen || !bytes.Equal(got[i].Data, want[i].Data) {
+		if got[i].TimeNanos != want[i].TimeNanos || got[i].WireLen != want[i].WireLen || got[i].Comment != want[i].Comment || !bytes.Equal(got[i].Data, want[i].Data) {
 			r.t.Fatalf("lane %s: packet %d: got %d ns, %d of %d bytes, want %d ns, %d of %d", lane, i,
 				got[i].TimeNanos, len(got[i].Data), got[i].WireLen, want[i].TimeNanos, len(want[i].Data), want[i].WireLen)
 		}
@@ -192,7 +192,7 @@ func pcapngOf(t testing.TB, linkTypes []uint32, records []Record) []byte {
 		}
 	}
 	for i, r := range records {
-		if err := w.Write(&pcapfile.Record{TimeNanos: r.TimeNanos, WireLen: r.WireLen, Data: r.Data, Interface: i % len(linkTypes)}); err != nil {
+		if err := w.Write(&pcapfile.Record{TimeNanos: r.TimeNanos, WireLen: r.WireLen, Data: r.Data, Comment: r.Comment, Interface: i % len(linkTypes)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -125,7 +125,7 @@ func (s *stream) packet(src *pcapfile.Reader, rec *pcapfile.Record) error {
 		}
 		s.byInterface[rec.Interface] = sink
 	}
-	s.out = Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data}
+	s.out = Record{TimeNanos: rec.TimeNanos, WireLen: rec.WireLen, Data: rec.Data, Comment: rec.Comment}
 	if err := sink.Packet(&s.out); err != nil {
 		return sinkError{err}
 	}

@@ -10,8 +10,11 @@ import (
 	"wirelake/sensor/capture"
 )
 
-// Version is the version of the format that this package writes, and the only one that it reads.
+// Version is the version of the spool's own files that this package writes, and the only one that it reads.
 const Version = 1
+
+// segmentVersion is that of segments. Those of version 1, which had no comments, are read too.
+const segmentVersion = 2
 
 const (
 	magic            = "WLSPOOL\x00"
@@ -26,6 +29,9 @@ const (
 	// is what a chunk can hold, less one.
 	MaxRecordBytes = 1<<24 - 1
 
+	// MaxCommentBytes is the most bytes of a comment that are kept: what a chunk can hold.
+	MaxCommentBytes = 1<<16 - 1
+
 	maxHeaderSize = minHeaderSize + 3*MaxNameBytes
 )
 
@@ -35,7 +41,8 @@ const (
 	kindLosses = 1 // Losses since the one before
 	kindEnd    = 2 // the segment was ended in order; nothing follows
 	kindPlace  = 3 // capture.Position of the next packet
-	kinds      = 4
+	kindText   = 4 // a comment of the next packet
+	kinds      = 5
 
 	lossesSize   = 3 * 8
 	positionSize = 5 * 8
@@ -99,7 +106,7 @@ func appendHeader(dst []byte, h *Header) ([]byte, error) {
 	start := len(dst)
 	le := binary.LittleEndian
 	dst = append(dst, magic...)
-	dst = append(dst, Version, 0)
+	dst = append(dst, segmentVersion, 0)
 	dst = le.AppendUint16(dst, 0) // its length, known below
 	dst = le.AppendUint32(dst, h.Nonce)
 	dst = le.AppendUint64(dst, h.Number)
@@ -124,8 +131,8 @@ func headerSize(b []byte) (int, error) {
 	if string(b[:len(magic)]) != magic {
 		return 0, fmt.Errorf("%w: it does not begin with the magic", ErrCorrupt)
 	}
-	if b[8] != Version {
-		return 0, fmt.Errorf("%w: version %d, supported is %d", ErrVersion, b[8], Version)
+	if b[8] == 0 || b[8] > segmentVersion {
+		return 0, fmt.Errorf("%w: version %d, supported are 1 to %d", ErrVersion, b[8], segmentVersion)
 	}
 	n := int(binary.LittleEndian.Uint16(b[10:]))
 	if n < minHeaderSize || n > maxHeaderSize {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"hash/crc32"
 	"io"
 	"os"
 	"reflect"
@@ -34,6 +35,13 @@ func appendPacket(dst []byte, nonce uint32, nanos int64, wire uint32, data []byt
 	return dst
 }
 
+func appendComment(dst []byte, nonce uint32, nanos int64, text string) []byte {
+	at := len(dst)
+	dst = append(append(dst, make([]byte, recordHeaderSize)...), text...)
+	putRecord(dst[at:], nonce, kindText, nanos, 0)
+	return dst
+}
+
 func vector(tb testing.TB) []byte {
 	tb.Helper()
 	h := vectorHeader()
@@ -42,6 +50,7 @@ func vector(tb testing.TB) []byte {
 		tb.Fatal(err)
 	}
 	frame := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x20, 5, 0x08, 0x06, 0, 1}
+	b = appendComment(b, h.Nonce, 1772532000_500000000, "who has?")
 	b = appendPacket(b, h.Nonce, 1772532000_500000000, 64, frame)
 	b = appendMark(b, h.Nonce, 1772532000_600000000, Losses{Kernel: 3, Quota: 2, Disk: 1}, capture.Position{})
 	at := vectorPosition()
@@ -88,7 +97,7 @@ func TestFormatVector(t *testing.T) {
 		t.Errorf("header %+v, want %+v", r.Header, want)
 	}
 	var rec Record
-	if err := r.Next(&rec); err != nil || len(rec.Data) != 20 || rec.WireLen != 64 || rec.TimeNanos != 1772532000_500000000 {
+	if err := r.Next(&rec); err != nil || len(rec.Data) != 20 || rec.WireLen != 64 || rec.TimeNanos != 1772532000_500000000 || rec.Comment != "who has?" {
 		t.Errorf("record %+v, %v", rec, err)
 	}
 	if err := r.Next(&rec); !errors.Is(err, io.EOF) || r.Losses() != (Losses{7, 2, 1}) || r.Packets() != 1 {
@@ -187,6 +196,39 @@ func TestDamageCostsOneRecord(t *testing.T) {
 	}
 }
 
+// TestOldSegment holds that a segment of version 1 is read.
+func TestOldSegment(t *testing.T) {
+	b, ends := segmentOf(t, 3)
+	head := ends[0] - recordHeaderSize - len(packet(0))
+	b[8] = 1
+	binary.LittleEndian.PutUint32(b[head-4:], crc32.Checksum(b[:head-4], castagnoli()))
+	if numbers, damages := records(t, b); len(numbers) != 3 || len(damages) != 0 {
+		t.Errorf("packets %v, damages %v", numbers, damages)
+	}
+}
+
+// TestDamagedComment holds that a comment is of the packet behind it or of none.
+func TestDamagedComment(t *testing.T) {
+	h := vectorHeader()
+	b, err := appendHeader(nil, &h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = appendComment(b, h.Nonce, 0, "of the packet that is damaged")
+	at := len(b)
+	b = appendPacket(b, h.Nonce, 0, 60, packet(0))
+	b = appendPacket(b, h.Nonce, 1, 60, packet(1))
+	b[at] ^= 1
+	r, err := NewReader(bytes.NewReader(b), "segment", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec Record
+	if err := r.Next(&rec); err != nil || rec.TimeNanos != 1 || rec.Comment != "" {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
 func TestDamagedHeader(t *testing.T) {
 	b, ends := segmentOf(t, 1)
 	head := ends[0] - recordHeaderSize - len(packet(0))
@@ -234,7 +276,7 @@ func FuzzReader(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			taken += recordHeaderSize + int64(len(rec.Data))
+			taken += recordHeaderSize + int64(len(rec.Data)) + int64(len(rec.Comment))
 		}
 		if taken+passed > int64(len(b)) {
 			t.Fatalf("%d bytes of records and %d of damage in %d", taken, passed, len(b))

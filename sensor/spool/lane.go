@@ -107,6 +107,9 @@ func (l *Lane) Packet(r *capture.Record) error {
 		wire += 4
 	}
 	size := recordHeaderSize + n
+	if r.Comment != "" {
+		return l.commented(r, size, wire)
+	}
 	b := l.buf
 	if b == nil || b.now.n+size > l.limit {
 		var err error
@@ -114,6 +117,34 @@ func (l *Lane) Packet(r *capture.Record) error {
 			return err
 		}
 	}
+	l.add(b, r, size, wire)
+	return nil
+}
+
+// commented adds a packet, of size bytes with its header, and its comment in front of it. Both are written at once.
+func (l *Lane) commented(r *capture.Record, size, wire int) error {
+	text := r.Comment[:min(len(r.Comment), MaxCommentBytes)]
+	front := recordHeaderSize + len(text)
+	if front+size > recordHeaderSize+MaxRecordBytes { // the packet is of more worth
+		front = 0
+	}
+	b, err := l.room(front + size)
+	if b == nil {
+		return err
+	}
+	if front > 0 {
+		rec := b.b[b.now.n : b.now.n+front : b.now.n+front]
+		copy(rec[recordHeaderSize:], text)
+		putRecord(rec, l.nonce, kindText, r.TimeNanos, 0)
+		b.now.n += front
+	}
+	l.add(b, r, size, wire)
+	return nil
+}
+
+// add puts a packet into the buffer, which has room for it.
+func (l *Lane) add(b *buffer, r *capture.Record, size, wire int) {
+	n := size - recordHeaderSize
 	at := b.now.n
 	rec := b.b[at : at+size : at+size]
 	if n == len(r.Data) {
@@ -136,7 +167,6 @@ func (l *Lane) Packet(r *capture.Record) error {
 	l.packets++
 	l.bytes += uint64(n)
 	l.lastNanos = r.TimeNanos
-	return nil
 }
 
 // room returns a buffer with room for a record of size bytes, with the mark in it that

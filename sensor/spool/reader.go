@@ -14,6 +14,7 @@ type Record struct {
 	TimeNanos int64  // capture time, ns since 1970; whatever the capture's clock said
 	WireLen   int    // bytes on the wire
 	Data      []byte // captured bytes; valid until the next call of Next
+	Comment   string // of the packet, of any bytes
 	Offset    int64  // of the record in the file
 }
 
@@ -49,6 +50,7 @@ type Reader struct {
 	losses  Losses
 	ended   bool
 	packets uint64
+	comment string // of the next packet
 
 	position capture.Position
 	placed   bool // a position stood before the first packet
@@ -153,19 +155,22 @@ func (r *Reader) Next(rec *Record) error {
 		at := r.off
 		r.skip(size)
 		r.position = follow(r.position, h.kind, data)
-		if h.kind != kindPacket && r.packets == 0 {
+		if (h.kind == kindLosses || h.kind == kindPlace) && r.packets == 0 {
 			_, ok := decodePosition(data)
 			r.placed = r.placed || ok
 		}
 		switch h.kind {
 		case kindPacket:
-			*rec = Record{TimeNanos: h.timeNanos, WireLen: int(h.wireLen), Data: data, Offset: at}
+			*rec = Record{TimeNanos: h.timeNanos, WireLen: int(h.wireLen), Data: data, Comment: r.comment, Offset: at}
 			r.packets++
+			r.comment = ""
 			return nil
 		case kindLosses:
 			if l, ok := decodeLosses(data); ok {
 				r.losses.add(l)
 			}
+		case kindText:
+			r.comment = string(data[:min(len(data), MaxCommentBytes)])
 		case kindEnd:
 			r.ended = true
 		}
@@ -189,6 +194,7 @@ func (r *Reader) end0(reason string) error {
 // resync passes over bytes up to the next whole record. It returns io.EOF when there is none.
 func (r *Reader) resync(reason string) error {
 	d := Damage{File: r.name, Offset: r.off, Reason: reason}
+	r.comment = "" // of what may be missing
 	for {
 		r.skip(1)
 		d.Bytes++
