@@ -342,7 +342,7 @@ func (p *amqp) login(s *Session, mechanism string, response []byte) {
 		user = amqpTableText(response, "LOGIN")
 	}
 	addText(s, p.f.user, user)
-	s.AddUser(user)
+	s.addOwnUser(user)
 }
 
 // product notes product and version of a peer's properties.

@@ -108,11 +108,11 @@ func (p *amqp1) frame(s *Session, m []byte) {
 		if string(mechanism) == "PLAIN" {
 			if parts := bytes.Split(response, []byte{0}); len(parts) == 3 {
 				addText(s, p.f.user, parts[1])
-				s.AddUser(parts[1])
+				s.addOwnUser(parts[1])
 			}
 		} else if user := scramUser(response); bytes.HasPrefix(mechanism, []byte("SCRAM-")) && len(user) > 0 {
 			addText(s, p.f.user, user)
-			s.AddUser(user)
+			s.addOwnUser(user)
 		}
 		addText(s, p.f.vhost, next().text())
 	case "sasl-outcome":

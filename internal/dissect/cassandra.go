@@ -221,7 +221,7 @@ func (p *cassandra) message(s *Session, m []byte) bool {
 
 func (p *cassandra) user(s *Session, name []byte) {
 	addText(s, p.f.user, name)
-	s.AddUser(name)
+	s.addOwnUser(name)
 }
 
 // startup reads the options of a connection.

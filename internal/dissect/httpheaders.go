@@ -27,16 +27,42 @@ func (h *http) startLine(s *Session, dir Dir, line []byte) bool {
 		noteHTTPService(s, target)
 		return false
 	}
+	target = bytes.TrimSpace(target)
+	if s.Reference && bytes.IndexByte(target, ' ') >= 0 { // which it does not take for HTTP
+		return false
+	}
 	d := &h.dirs[dir]
 	d.reset()
-	d.state, d.length = httpHeaders, -1
-	h.request = httpRequest{method: string(method), target: append(h.request.target[:0], bytes.TrimSpace(target)...), host: h.request.host[:0]}
+	d.state, d.length, d.version = httpHeaders, -1, string(version[5:])
+	h.asks = dir
+	h.request = httpRequest{method: string(method), target: append(h.request.target[:0], target...), host: h.request.host[:0]}
+	if !s.Reference {
+		h.noteStart(s, d)
+	}
+	return true
+}
+
+// noteStart notes the start line of the message at hand. The reference tells of it when the headers are complete.
+func (h *http) noteStart(s *Session, d *httpDir) {
+	if d.status != 0 {
+		s.Doc.AddInt(h.p.status, int64(d.status))
+		s.Doc.AddString(h.p.version[Server], d.version)
+		return
+	}
 	s.Doc.AddString(h.p.method, h.request.method)
 	if f, ok := h.p.methods[h.request.method]; ok {
 		h.count(f)
 	}
-	s.Doc.AddBytes(h.p.version[Client], version[5:])
-	return true
+	s.Doc.AddString(h.p.version[Client], d.version)
+}
+
+// side returns whose headers and body the message at hand has: what it is decides, whoever began the session. To the
+// reference all is a request's that comes from where the latest request came, at first from the source.
+func (h *http) side(s *Session, dir Dir) Dir {
+	if h.dirs[dir].status == 0 || s.Reference && dir == h.asks {
+		return Client
+	}
+	return Server
 }
 
 // count counts a request of the method that has the field.
@@ -69,9 +95,10 @@ func (h *http) statusLine(s *Session, dir Dir, line []byte) bool {
 	}
 	d := &h.dirs[dir]
 	d.reset()
-	d.state, d.length, d.status = httpHeaders, -1, code
-	s.Doc.AddInt(h.p.status, int64(code))
-	s.Doc.AddBytes(h.p.version[Server], version)
+	d.state, d.length, d.status, d.version = httpHeaders, -1, code, string(version)
+	if !s.Reference {
+		h.noteStart(s, d)
+	}
 	return true
 }
 
@@ -109,11 +136,7 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 	value = bytes.TrimSpace(value)
 
 	d := &h.dirs[dir]
-	side := Client // what a message is decides, whoever began the session
-	if d.status != 0 {
-		side = Server
-	}
-	use := h.p.noteHeader(s, side, name, value)
+	use := h.p.noteHeader(s, h.side(s, dir), name, value)
 	d.content.header(use, value)
 	switch use {
 	case useHost:
@@ -245,8 +268,11 @@ func digestUser(credentials []byte) []byte {
 // session is another protocol's.
 func (h *http) headersEnd(s *Session, dir Dir) bool {
 	d := &h.dirs[dir]
+	if s.Reference {
+		h.noteStart(s, d)
+	}
 	if d.status == 0 {
-		return h.requestEnd(s, d)
+		return h.requestEnd(s, dir)
 	}
 	kind := byte(pendingPlain)
 	if len(h.pending) > 0 {
@@ -268,12 +294,12 @@ func (h *http) headersEnd(s *Session, dir Dir) bool {
 	case d.length == 0 && !d.chunked:
 		d.reset()
 	case d.chunked:
-		h.beginBody(s, d, httpChunkSize)
+		h.beginBody(s, dir, httpChunkSize)
 	case d.length > 0:
 		d.remaining = d.length
-		h.beginBody(s, d, httpBodyLength)
+		h.beginBody(s, dir, httpBodyLength)
 	default:
-		h.beginBody(s, d, httpBodyClose)
+		h.beginBody(s, dir, httpBodyClose)
 	}
 	return false
 }
@@ -303,7 +329,8 @@ func (h *http) noteRequest(s *Session) {
 }
 
 // requestEnd notes what a complete request asks for.
-func (h *http) requestEnd(s *Session, d *httpDir) bool {
+func (h *http) requestEnd(s *Session, dir Dir) bool {
+	d := &h.dirs[dir]
 	h.noteRequest(s)
 	kind := byte(pendingPlain)
 	switch h.request.method {
@@ -320,10 +347,10 @@ func (h *http) requestEnd(s *Session, d *httpDir) bool {
 	h.upgrade = h.upgrade || d.upgrade
 	switch {
 	case d.chunked:
-		h.beginBody(s, d, httpChunkSize)
+		h.beginBody(s, dir, httpChunkSize)
 	case d.length > 0:
 		d.remaining = d.length
-		h.beginBody(s, d, httpBodyLength)
+		h.beginBody(s, dir, httpBodyLength)
 	default:
 		d.reset()
 	}

@@ -39,6 +39,7 @@ type http struct {
 	counts  []httpCount
 	left    bool // another protocol follows on the connection
 	request httpRequest
+	asks    Dir // that sent the latest request
 }
 
 // httpCount is the number of requests of a method, by its field.
@@ -65,7 +66,8 @@ type httpRequest struct {
 // httpDir is the state of one direction.
 type httpDir struct {
 	state     httpState
-	scanned   int // bytes of the unfinished line that hold no line end
+	version   string // of the message at hand
+	scanned   int    // bytes of the unfinished line that hold no line end
 	remaining int64
 	headers   int // of the message at hand
 	length    int64
@@ -280,9 +282,10 @@ func (h *http) bodyEnd(s *Session, dir Dir, complete bool) {
 }
 
 // beginBody goes on with a body.
-func (h *http) beginBody(s *Session, d *httpDir, state httpState) {
+func (h *http) beginBody(s *Session, dir Dir, state httpState) {
+	d := &h.dirs[dir]
 	d.state = state
-	d.content.request = d.status == 0
+	d.content.request = h.side(s, dir) == Client
 	if d.status != 0 {
 		d.content.path = h.asked(d)
 		d.content.partial = d.content.partial || d.status == 206

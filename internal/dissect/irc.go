@@ -74,7 +74,9 @@ func (p *irc) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		n += used
 		command, arg, _ := bytes.Cut(line, []byte(" "))
 		arg, _, _ = bytes.Cut(bytes.TrimSpace(arg), []byte(" "))
-		arg = bytes.TrimPrefix(arg, []byte(":"))
+		if !s.Reference { // which keeps it
+			arg = bytes.TrimPrefix(arg, []byte(":"))
+		}
 		if len(arg) == 0 {
 			continue
 		}

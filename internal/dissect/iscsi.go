@@ -140,7 +140,7 @@ func (p *iscsi) texts(s *Session, b []byte, answer bool) {
 			addText(s, p.f.sessionType, value)
 		case "CHAP_N":
 			addText(s, p.f.user, value)
-			s.AddUser(value)
+			s.addOwnUser(value)
 		case "AuthMethod":
 			for method := range bytes.SplitSeq(value, []byte(",")) {
 				addText(s, p.f.auth, method)

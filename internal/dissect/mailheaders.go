@@ -75,11 +75,15 @@ func (f *mailFields) envelope(d *spi.Document, name, value string) {
 func (f *mailFields) header1(s *Session, name, value string) {
 	d := s.Doc
 	d.AddString(f.header, name)
+	addresses := f.addresses
+	if s.Reference {
+		addresses = f.referenceAddresses
+	}
 	switch name {
 	case "from":
-		f.addresses(d, f.src, value)
+		addresses(d, f.src, value)
 	case "to", "cc", "bcc":
-		f.addresses(d, f.dst, value)
+		addresses(d, f.dst, value)
 	case "subject":
 		if s.Reference {
 			d.AddString(f.subject, decodeWordsKeeping(value))
@@ -87,7 +91,8 @@ func (f *mailFields) header1(s *Session, name, value string) {
 			d.AddString(f.subject, decodeWords(value))
 		}
 	case "message-id":
-		d.AddString(f.id, strings.Trim(value, "<>"))
+		id, _, _ := strings.Cut(strings.TrimPrefix(value, "<"), ">") // some say behind it who made it
+		d.AddString(f.id, id)
 	case "content-type":
 		d.AddString(f.contentType, value)
 	case "mime-version":
@@ -95,7 +100,7 @@ func (f *mailFields) header1(s *Session, name, value string) {
 	case "x-mailer", "user-agent":
 		d.AddString(f.userAgent, value)
 	case "received":
-		f.received(d, value)
+		f.received(s, value)
 	case "x-originating-ip", "x-barracuda-apparent-source-ip":
 		if a, ok := looseAddr(strings.Trim(value, "[] ")); ok {
 			d.AddIP(f.ip, a)
@@ -175,6 +180,24 @@ func (f *mailFields) addresses(d *spi.Document, field spi.FieldID, value string)
 	}
 }
 
+// referenceAddresses is addresses as the reference does it: only a name in front that is in quotes is no part of an
+// address without brackets.
+func (f *mailFields) referenceAddresses(d *spi.Document, field spi.FieldID, value string) {
+	for value != "" {
+		value = strings.TrimLeft(value, " \t")
+		if name, ok := strings.CutPrefix(value, `"`); ok {
+			_, value, _ = strings.Cut(name, `"`)
+			value = strings.TrimLeft(value, " \t")
+		}
+		address, _, _ := strings.Cut(value, ",")
+		if at := strings.IndexByte(address, '<'); at >= 0 {
+			address, value, _ = strings.Cut(value[at+1:], ">")
+		}
+		d.AddString(field, address)
+		_, value, _ = strings.Cut(value, ",")
+	}
+}
+
 // mailbox returns the address of "Name <address>" or "address (comment)".
 func mailbox(text string) string {
 	if at := strings.LastIndexByte(text, '<'); at >= 0 {
@@ -189,7 +212,8 @@ func mailbox(text string) string {
 }
 
 // received files who sent and who took the message (RFC 5321 section 4.4).
-func (f *mailFields) received(d *spi.Document, value string) {
+func (f *mailFields) received(s *Session, value string) {
+	d := s.Doc
 	words := strings.Fields(value)
 	for i := 0; i+1 < len(words); i++ {
 		if word := strings.TrimLeft(words[i], "("); !strings.EqualFold(word, "from") && !strings.EqualFold(word, "by") {
@@ -199,7 +223,7 @@ func (f *mailFields) received(d *spi.Document, value string) {
 		if at := strings.LastIndexByte(name, '@'); at >= 0 {
 			name = name[at+1:]
 		}
-		if a, ok := looseAddr(name); ok { // such as "by 10.0.0.1 with SMTP"
+		if a, ok := looseAddr(name); ok && !s.Reference { // such as "by 10.0.0.1 with SMTP", a host to the reference
 			d.AddIP(f.ip, a)
 		} else if name != "" && name[0] != '[' {
 			d.AddString(f.host, name)

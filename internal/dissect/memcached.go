@@ -258,6 +258,6 @@ func (p *memcached) packet(s *Session, m []byte) {
 		addText(s, p.f.key, key)
 	} else if parts := bytes.Split(w.b, []byte{0}); string(key) == "PLAIN" && len(parts) == 3 {
 		addText(s, p.f.user, parts[1])
-		s.AddUser(parts[1])
+		s.addOwnUser(parts[1])
 	}
 }

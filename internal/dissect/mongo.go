@@ -181,7 +181,7 @@ func (p *mongo) client(s *Session, b []byte) {
 
 func (p *mongo) user(s *Session, name []byte) {
 	addText(s, p.f.user, name)
-	s.AddUser(name)
+	s.addOwnUser(name)
 }
 
 // scramUser returns the user name in a SCRAM client's first message (RFC 5802 section 7), or in one of PLAIN.

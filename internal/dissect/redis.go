@@ -241,7 +241,7 @@ func redisKeyAt(name string, args [][]byte) int {
 
 func (p *redis) user(s *Session, name []byte) {
 	addText(s, p.f.user, name)
-	s.AddUser(name)
+	s.addOwnUser(name)
 }
 
 // isCommandWord reports whether b could name a command: letters, digits and the marks of modules' names.

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,6 +41,18 @@ func TestReference(t *testing.T) {
 			[]string{"YQ==", "1=2", "50%", "x y%", "x y"}, []string{"YQ", "1", "2", "50%", "x%20y%", "x y"}},
 		{"cookies without value", TCP, 80, "GET / HTTP/1.1\r\nCookie: a; b=1 ; c\r\n\r\n", "", "http.cookieKey", []string{"a", "b", "c"}, []string{"a; b"}},
 		{"credentials of one word", TCP, 80, "GET / HTTP/1.1\r\nAuthorization: token\r\n\r\n", "", "http.authType", []string{"token"}, nil},
+		{"a start line whose headers do not end", TCP, 80, "GET / HTTP/1.1\r\nHost: a\r\n", "", "http.method", []string{"GET"}, nil},
+		{"targets with blanks", TCP, 80, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "", "http.path", []string{"/a b"}, nil},
+		{"headers of the source before it asks", TCP, 80, "HTTP/1.1 200 OK\r\nAge: 1\r\n\r\n", "", "http.requestHeader", nil, []string{"age"}},
+		{"versions of the source", TCP, 80, "HTTP/1.1 200 OK\r\nAge: 1\r\n\r\n", "", "http.serverVersion", []string{"1.1"}, []string{"1.1"}},
+		{"headers of who is asked", TCP, 80, "HTTP/1.1 200 OK\r\n\r\n", "GET / HTTP/1.1\r\nAge: 1\r\n\r\n", "http.requestHeader", []string{"age"}, []string{"age"}},
+		{"notices have no sender", TCP, 25, "HELO a\r\nMAIL FROM:<>\r\n", "", "email.src", nil, []string{""}},
+		{"paths without brackets", TCP, 25, "HELO a\r\nRCPT TO: b@c X=1\r\n", "", "email.dst", []string{"b@c"}, []string{"b@c x=1"}},
+		{"names behind addresses", TCP, 25, "HELO a\r\nDATA\r\nTo: \"B, b\" <b@c>, d@e (D),\r\n f@g\r\n\r\n.\r\n", "", "email.dst", []string{"b@c", "d@e", "f@g"}, []string{"b@c", "d@e (d)", "f@g"}},
+		{"words behind a message's id", TCP, 25, "HELO a\r\nDATA\r\nMessage-Id: <1@a> (by b)\r\n\r\n.\r\n", "", "email.id", []string{"1@a"}, []string{"1@a"}},
+		{"addresses as hosts", TCP, 25, "HELO a\r\nDATA\r\nReceived: by 10.0.0.1 with SMTP\r\n\r\n.\r\n", "", "email.host", nil, []string{"10.0.0.1"}},
+		{"channels behind a colon", TCP, 6667, "NICK a\r\nJOIN :#b\r\n", "", "irc.channel", []string{"#b"}, []string{":#b"}},
+		{"users of what it does not read", TCP, 6379, "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$2\r\npw\r\n", "", "user", []string{"me"}, nil},
 		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
 	} {
 		for _, reference := range []bool{false, true} {
@@ -61,7 +74,7 @@ func TestReference(t *testing.T) {
 			if reference {
 				want = c.theirs
 			}
-			if got := stringsOf(s, c.path); strings.Join(got, "|") != strings.Join(want, "|") {
+			if got := stringsOf(s, c.path); !slices.Equal(got, want) {
 				t.Errorf("%s, reference %v: %s: got %q, want %q", c.name, reference, c.path, got, want)
 			}
 		}

@@ -108,7 +108,7 @@ func (p *rlogin) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 			addText(s, p.f.local, text)
 		case rloginUser:
 			addText(s, p.f.user, text)
-			s.AddUser(text)
+			s.addOwnUser(text)
 		case rloginTerminal:
 			addText(s, p.f.terminal, text)
 		case rloginCommand:

@@ -180,7 +180,7 @@ func (p *rtsp) header(s *Session, dir Dir, d *rtspDir, line []byte) {
 		if _, rest, ok := bytes.Cut(value, []byte("username=\"")); ok {
 			user, _, _ := bytes.Cut(rest, []byte("\""))
 			addText(s, p.f.user, user)
-			s.AddUser(user)
+			s.addOwnUser(user)
 		}
 	case is("Transport") && dir == Server: // as the server settled it
 		p.transport(s, value)

@@ -60,6 +60,6 @@ func saslLine(s *Session, mechanism string, line []byte) bool {
 	if len(user) > 256 {
 		return true
 	}
-	s.AddUser(user)
+	s.addOwnUser(user)
 	return len(user) > 0
 }

@@ -128,7 +128,8 @@ func (s *Session) AddUser(name []byte) {
 	}
 }
 
-// addOwnUser is AddUser for a name that has a field of its own, or for a mailbox's: the reference does not gather these.
+// addOwnUser is AddUser for a name that has a field of its own, for a mailbox's and for those of protocols that the
+// reference does not read: it does not gather these.
 func (s *Session) addOwnUser(name []byte) {
 	if !s.Reference {
 		s.AddUser(name)

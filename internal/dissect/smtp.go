@@ -255,9 +255,9 @@ func (p *smtpParser) command(s *Session, line []byte) {
 	case hasPrefixFold(line, "helo "), hasPrefixFold(line, "ehlo "), hasPrefixFold(line, "lhlo "): // LMTP's: RFC 2033
 		d.AddString(p.hello, strings.TrimSpace(string(line[5:])))
 	case hasPrefixFold(line, "mail from:"):
-		p.address(d, p.mail.src, line[10:])
+		p.address(s, p.mail.src, line[10:])
 	case hasPrefixFold(line, "rcpt to:"):
-		p.address(d, p.mail.dst, line[8:])
+		p.address(s, p.mail.dst, line[8:])
 	case hasPrefixFold(line, "data"):
 		p.message.end(s, false)
 		p.state, p.message, p.within = smtpData, p.mail.newMessage(s, "smtp"), false
@@ -293,16 +293,23 @@ func (p *smtpParser) beginPiece(s *Session, words [][]byte) {
 	}
 }
 
-// address files the path of MAIL or RCPT, without its parameters.
-func (p *smtpParser) address(d *spi.Document, f spi.FieldID, b []byte) {
+// address files the path of MAIL or RCPT, without its parameters. The reference files empty ones too, as those of
+// notices have, and parameters with a path that has no brackets.
+func (p *smtpParser) address(s *Session, f spi.FieldID, b []byte) {
 	text := strings.TrimSpace(string(b))
+	if s.Reference {
+		if path, _, _ := strings.Cut(strings.TrimPrefix(text, "<"), ">"); len(b) > 1 {
+			s.Doc.AddString(f, path)
+		}
+		return
+	}
 	if strings.HasPrefix(text, "<") {
 		text, _, _ = strings.Cut(text[1:], ">")
 	} else {
 		text, _, _ = strings.Cut(text, " ")
 	}
 	if text != "" {
-		d.AddString(f, text)
+		s.Doc.AddString(f, text)
 	}
 }
 

@@ -118,7 +118,7 @@ func (p *tacacs) who(s *Session, w *wire, lengths [3]int, args int) {
 	sizes := w.take(args)
 	user := w.take(lengths[0])
 	addText(s, p.f.user, user)
-	s.AddUser(user)
+	s.addOwnUser(user)
 	addText(s, p.f.terminal, w.take(lengths[1]))
 	addText(s, p.f.remote, w.take(lengths[2]))
 	var command []byte
