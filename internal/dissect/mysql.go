@@ -20,6 +20,7 @@ type mysqlParser struct {
 	*mysql
 	userName, serverVersion string
 	answered                bool // the client spoke
+	logged                  bool // it logged in, and did not only ask for TLS
 	number                  byte // of its log-in's packet
 	login                   mysqlLogin
 	switched                string // plugin that the server changed to
@@ -99,7 +100,7 @@ func (p *mysqlParser) fromClient(s *Session, b []byte) (int, Status) {
 		return 0, More
 	}
 	body := b[mysqlHeader : mysqlHeader+size]
-	if p.answered { // one side of the connection only: what follows tells what the server asked for in between
+	if p.logged { // one side of the connection only: what follows tells what the server asked for in between
 		if b[3] == p.number+2 {
 			p.login.plugin = mysqlAnswer(p.login.plugin, size)
 		}
@@ -120,6 +121,7 @@ func (p *mysqlParser) fromClient(s *Session, b []byte) (int, Status) {
 			return mysqlHeader + size, Done
 		}
 	}
+	p.logged = true
 	if len(body) > head {
 		if user, _, ok := bytes.Cut(body[head:], []byte{0}); ok && len(user) > 0 {
 			p.userName = string(user)
