@@ -17,7 +17,7 @@ import (
 	"wirelake/internal/expr/exprtest"
 	"wirelake/internal/objstore"
 	"wirelake/internal/packet"
-	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/internal/spi"
 )
 
@@ -166,27 +166,24 @@ func flowOf(d *spi.Document) (f int) {
 // compare reads a capture and compares it, record for record, with the packets wanted.
 func (a *archive) compare(t *testing.T, capture []byte, want func(flow int) bool) {
 	t.Helper()
-	r, err := pcapfile.NewReader(bytes.NewReader(capture), "export")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rec pcapfile.Record
+	export := pcaptest.ReadBytes(t, capture, "export")
 	n := 0
 	for _, w := range a.wires {
 		if !want(w.flow) {
 			continue
 		}
-		if err := r.Next(&rec); err != nil {
-			t.Fatalf("after %d packets: %v", n, err)
+		if n == len(export.Records) {
+			t.Fatalf("%d packets, more were wanted", n)
 		}
-		link := r.Interfaces()[rec.Interface].LinkType
+		rec := export.Records[n]
+		link := export.Interfaces[rec.Interface].LinkType
 		if rec.TimeNanos != w.time || !bytes.Equal(rec.Data, w.data) || rec.WireLen != len(w.data)+7 || link != a.links[w.flow] {
 			t.Fatalf("packet %d: time %d, %d bytes, link type %d; want %d, %d, %d", n, rec.TimeNanos, len(rec.Data), link, w.time, len(w.data), a.links[w.flow])
 		}
 		n++
 	}
-	if err := r.Next(&rec); !errors.Is(err, io.EOF) {
-		t.Fatalf("more than the %d packets wanted: %v", n, err)
+	if n != len(export.Records) {
+		t.Fatalf("%d packets, want %d", len(export.Records), n)
 	}
 }
 

@@ -379,7 +379,7 @@ func (r *importRun) finish(ctx context.Context) {
 			}
 		}
 		if l.meta.Sequence == 0 && l.builder.Len() == 0 { // no packet of it could be recorded
-			r.up.release(l.builder)
+			r.up.builders.put(l.builder)
 			continue
 		}
 		if err := r.seal(ctx, l, true); err != nil {
@@ -393,7 +393,7 @@ func (r *importRun) finish(ctx context.Context) {
 func (r *importRun) abandon() {
 	for _, l := range r.lanes {
 		if l.builder != nil {
-			r.up.release(l.builder)
+			r.up.builders.put(l.builder)
 		}
 	}
 	r.lanes, r.numbers, r.open = nil, nil, 0

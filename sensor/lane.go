@@ -45,7 +45,7 @@ func (r *importRun) newLane(ctx context.Context, name string, iface pcapfile.Int
 // begin opens a chunk.
 func (r *importRun) begin(l *lane) error {
 	var err error
-	l.builder, err = r.up.builder()
+	l.builder, err = r.up.builders.get()
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"wirelake/internal/config"
 	"wirelake/internal/pcapfile"
+	"wirelake/internal/pcapfile/pcaptest"
 	"wirelake/sensor/capture"
 	"wirelake/sensor/spool"
 )
@@ -116,15 +117,7 @@ func BenchmarkSeal(b *testing.B) {
 // replay puts the packets of a capture into a sink, from memory, and closes it.
 func replay(b *testing.B, file string, sink capture.Sink) (captured int64) {
 	b.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	r, err := pcapfile.NewReader(f, file)
-	if err != nil {
-		b.Fatal(err)
-	}
+	r := pcaptest.Open(b, file)
 	var rec pcapfile.Record
 	var packet capture.Record
 	for {

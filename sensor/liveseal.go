@@ -85,10 +85,10 @@ func (j *segmentJob) run(ctx context.Context) error {
 	l, h := j.l, &j.r.Header
 	l.prepare(j.g, h.LinkType)
 	var err error
-	if j.builder, err = l.s.getBuilder(); err != nil {
+	if j.builder, err = l.s.builders.get(); err != nil {
 		return err
 	}
-	defer func() { l.s.putBuilder(j.builder) }()
+	defer func() { l.s.builders.put(j.builder) }()
 	j.decoder = packet.NewDecoder(h.LinkType, packet.Options{})
 	j.meta = chunk.Meta{
 		Sensor: l.s.cfg.Name, Lane: l.spool.Name(), Interface: h.Interface, LinkType: h.LinkType, Snaplen: h.Snaplen,
@@ -158,29 +158,14 @@ func (l *liveLane) prepare(g *spool.Segment, linkType uint32) {
 	l.dedup.duplicates, l.cutter.packets, l.cutter.bytes = 0, 0, 0
 }
 
-// getBuilder returns an empty builder of chunks. It compresses with one thread: as
-// many segments are sealed at once as there may be workers.
-func (s *Sensor) getBuilder() (*chunk.Builder, error) {
-	s.mu.Lock()
-	if n := len(s.builders); n > 0 {
-		b := s.builders[n-1]
-		s.builders = s.builders[:n-1]
-		s.mu.Unlock()
-		return b, nil
-	}
-	s.mu.Unlock()
+// sealConfig is of builders that compress with one thread: as many segments are sealed
+// at once as there may be workers.
+func (s *Sensor) sealConfig() chunk.Config {
 	cfg := chunk.DefaultConfig()
 	cfg.MaxBytes, cfg.Pool, cfg.Workers = int(s.cfg.ChunkBytes), &s.pool, 1
 	cfg.Level, _ = level(s.cfg.Compression)
 	cfg.Worker = func(work func()) { background(s.cfg.SealNice, &s.counts.sealCPU, work) }
-	return chunk.NewBuilder(cfg)
-}
-
-func (s *Sensor) putBuilder(b *chunk.Builder) {
-	b.Reset()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.builders = append(s.builders, b)
+	return cfg
 }
 
 // part seals what the builder has into a file.

@@ -140,11 +140,16 @@ func (l *liveLane) renumber(ctx context.Context, c *spool.Chunk) error {
 	if !empty {
 		m.Sequence, m.KeyNanos = max(m.Sequence, last.Sequence+1), max(m.KeyNanos, last.KeyNanos)
 	}
-	b, err := l.s.getBuilder()
+	// It is sealing, and takes as much memory: many lanes may have to at once.
+	if err := l.s.sealing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.s.sealing.Release(1)
+	b, err := l.s.builders.get()
 	if err != nil {
 		return err
 	}
-	defer l.s.putBuilder(b)
+	defer l.s.builders.put(b)
 	d := packet.NewDecoder(m.LinkType, packet.Options{})
 	var p packet.Packet
 	err = r.ReadFlows(ctx, func(e *chunk.FlowEntry, records *chunk.FlowRecords) error {

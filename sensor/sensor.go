@@ -47,8 +47,8 @@ type Sensor struct {
 
 	mu       sync.Mutex
 	lanes    map[string]*liveLane
-	builders []*chunk.Builder // not in use
-	workers  sync.WaitGroup   // of lanes
+	builders builders
+	workers  sync.WaitGroup // of lanes
 	work     context.Context
 
 	counts  counts
@@ -93,6 +93,7 @@ func New(store objstore.Store, cfg Config, sources []capture.Source, opts Option
 		throttle: newThrottle(int64(cfg.Bandwidth)), lanes: map[string]*liveLane{},
 		sealing: semaphore.NewWeighted(int64(cfg.SealWorkers)), uploading: semaphore.NewWeighted(int64(cfg.Uploads)),
 	}
+	s.builders.cfg = s.sealConfig()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -35,8 +35,9 @@ type uploader struct {
 	jobs   chan *sealJob
 	wg     sync.WaitGroup
 
+	builders builders
+
 	mu    sync.Mutex
-	free  []*chunk.Builder
 	first error
 }
 
@@ -54,6 +55,9 @@ type sealJob struct {
 
 func newUploader(ctx context.Context, im *Importer) *uploader {
 	u := &uploader{im: im, limit: int64(im.cfg.MemoryBytes) - im.cfg.openBytes(), jobs: make(chan *sealJob)}
+	cfg := chunk.DefaultConfig()
+	cfg.MaxBytes, cfg.Pool, cfg.Workers = int(im.cfg.ChunkBytes), im.pool, min(cfg.Workers, sealWorkers)
+	u.builders.cfg = cfg
 	u.ctx, u.cancel = context.WithCancelCause(ctx)
 	u.memory = semaphore.NewWeighted(u.limit)
 	for range im.cfg.Uploads {
@@ -103,33 +107,9 @@ func (u *uploader) fail(err error) {
 	}
 }
 
-// builder returns an empty builder.
-func (u *uploader) builder() (*chunk.Builder, error) {
-	u.mu.Lock()
-	if n := len(u.free); n > 0 {
-		b := u.free[n-1]
-		u.free = u.free[:n-1]
-		u.mu.Unlock()
-		return b, nil
-	}
-	u.mu.Unlock()
-	cfg := chunk.DefaultConfig()
-	cfg.MaxBytes, cfg.Pool = int(u.im.cfg.ChunkBytes), u.im.pool
-	cfg.Workers = min(cfg.Workers, sealWorkers)
-	return chunk.NewBuilder(cfg)
-}
-
-// release takes a builder back.
-func (u *uploader) release(b *chunk.Builder) {
-	b.Reset()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.free = append(u.free, b)
-}
-
 func (u *uploader) run(j *sealJob) {
 	defer u.memory.Release(j.mem)
-	defer u.release(j.builder)
+	defer u.builders.put(j.builder)
 	sum, existed, err := u.put(j)
 	if err != nil {
 		u.fail(err)
