@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // recover finds what an earlier process left: segments, the last of them perhaps cut
@@ -32,9 +33,40 @@ func (s *Spool) recover() error {
 		if err := l.recover(); err != nil {
 			return fmt.Errorf("lane %s: %w", l.name, err)
 		}
+		if l.forgettable() {
+			if err := os.RemoveAll(l.dir); err != nil {
+				return err
+			}
+			delete(s.lanes, l.name)
+			continue
+		}
 		s.recovered += len(l.segments) + len(l.chunks)
 	}
 	return nil
+}
+
+// forgetAfter is for how long a lane is kept in which nothing happens: of networks that are
+// mirrored for a while, and of peers, there may be new ones all the time.
+const forgetAfter = 30 * 24 * time.Hour
+
+// forgettable reports whether a lane's folder has nothing that the store does not tell as
+// well: should packets come again, it knows the sequence. Rings outlive processes, and so
+// does what is known of theirs.
+func (l *Lane) forgettable() bool {
+	if len(l.segments)+len(l.chunks) > 0 || !l.state.Carried.none() || l.state.Position.Ring != 0 {
+		return false
+	}
+	files, err := os.ReadDir(l.dir)
+	if err != nil {
+		return false
+	}
+	for _, f := range files {
+		if f.Name() != stateFile && filepath.Ext(f.Name()) != flowsExt {
+			return false
+		}
+	}
+	info, err := os.Stat(filepath.Join(l.dir, stateFile))
+	return err == nil && time.Since(info.ModTime()) > forgetAfter
 }
 
 func (l *Lane) recover() error {
