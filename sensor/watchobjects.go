@@ -24,6 +24,9 @@ func (o *objectSource) list(ctx context.Context) iter.Seq2[watchItem, error] {
 	return func(yield func(watchItem, error) bool) {
 		for obj, err := range o.store.List(ctx, "", "") {
 			if err != nil {
+				if why := objstore.Check(ctx, o.store); why != nil { // it says what to do
+					err = why
+				}
 				yield(watchItem{}, err)
 				return
 			}

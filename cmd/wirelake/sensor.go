@@ -42,7 +42,9 @@ One sensor at a time has a name; a second one is refused. SIGHUP reads the
 configuration again and takes over filter and cut rules. SIGTERM ends capture, and
 seals and uploads what is left within stop_timeout; the rest waits in the spool.
 
-See docs/sensor.md for operation, alerts and sizing.`,
+Receiving VXLAN, GENEVE and pcap-over-IP, rings, policies, cut rules, deduplication
+and limits of uploads are settings of the configuration without a flag:
+'wirelake config settings' lists them. See docs/sensor.md for operation, alerts and sizing.`,
 		Example: `  wirelake sensor --interface eth0 --store s3://archive --spool /var/lib/wirelake/spool
   wirelake sensor --interface eth0 --interface eth1 --filter 'not port 9000' --workers 4
   ssh edge1 tcpdump -U -w - | wirelake sensor --name edge1 --read - --spool /tmp/edge1`,

@@ -29,6 +29,9 @@ type Pipe struct {
 	counters
 }
 
+// errNoWriter says why a named pipe is not up between two streams.
+var errNoWriter = errors.New("nobody writes into the pipe")
+
 // NewPipe returns the source that reads path; "-" is stdin. log may be nil.
 func NewPipe(path string, stdin io.Reader, log *slog.Logger) *Pipe {
 	return &Pipe{path: path, stdin: stdin, log: orDiscard(log)}
@@ -66,6 +69,7 @@ func (p *Pipe) Run(ctx context.Context, open Opener) error {
 			}
 		default:
 			again.reset()
+			p.setDown(errNoWriter)
 		}
 	}
 }
