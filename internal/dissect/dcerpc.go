@@ -8,8 +8,8 @@ import (
 	"wirelake/internal/spi"
 )
 
-// dcerpc reads connection-oriented DCE/RPC (C706 chapter 12, MS-RPCE): PDU types,
-// interfaces bound, operations called, and NTLM in its authentication.
+// dcerpc reads DCE/RPC (C706 chapter 12, MS-RPCE), over connections and in datagrams: PDU types, interfaces bound,
+// operations called, and NTLM in its authentication.
 type dcerpc struct {
 	Base
 	f    *dcerpcFields
@@ -22,8 +22,9 @@ type dcerpcFields struct {
 }
 
 const (
-	dcerpcHeader  = 16
-	dcerpcMaxRead = 16 << 10 // of a PDU: binds and heads of requests are shorter
+	dcerpcHeader   = 16
+	dcerpcDatagram = 80       // header of a datagram
+	dcerpcMaxRead  = 16 << 10 // of a PDU: binds and heads of requests are shorter
 
 	dcerpcBind      = 11 // PDU types from here
 	dcerpcAlterResp = 15 // to here agree on what is talked of
@@ -43,7 +44,7 @@ func newDCERPC(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name: "dcerpc",
-		Matchers: []Matcher{{On: TCP, Bytes: "\x05\x00", MinLen: dcerpcHeader, Func: func(s *Session, _ Dir, b []byte) bool {
+		Matchers: []Matcher{{On: UDP, Bytes: "\x04", MinLen: dcerpcDatagram, Func: dcerpcConnectionless}, {On: TCP, Bytes: "\x05\x00", MinLen: dcerpcHeader, Func: func(s *Session, _ Dir, b []byte) bool {
 			if s.Reference && (b[2] < dcerpcBind || b[2] > dcerpcAlterResp) { // it wants to see the beginning
 				return false
 			}
@@ -62,6 +63,32 @@ func dcerpcType(n byte) string {
 		return names[n]
 	}
 	return ""
+}
+
+// dcerpcConnectionless accepts a datagram (C706 section 12.5.2): its length, and labels of data that exist. The reference
+// reads connections only.
+func dcerpcConnectionless(s *Session, _ Dir, b []byte) bool {
+	return !s.Reference && dcerpcDatagramType(b[1]) != "" && (b[4] == 0x10 || b[4] == 0) && b[5] <= 3 && b[6] == 0 &&
+		int(dcerpcOrder(b).Uint16(b[74:])) <= len(b)-dcerpcDatagram
+}
+
+func dcerpcDatagramType(n byte) string {
+	return nameOf([]string{"request", "ping", "response", "fault", "working", "nocall", "reject", "ack", "cancel", "fack", "cancel-ack"}, int(n))
+}
+
+// Datagram implements Parser: each names the interface that it calls or answers for.
+func (p *dcerpc) Datagram(s *Session, _ Dir, b []byte) Status {
+	if len(b) < dcerpcDatagram || b[0] != 4 || dcerpcDatagramType(b[1]) == "" {
+		return More
+	}
+	order := dcerpcOrder(b)
+	s.Doc.AddString(p.f.msgType, dcerpcDatagramType(b[1]))
+	if b[1] != 0 {
+		return More
+	}
+	p.bound(s, dcerpcUUID(b[24:40], order), int(order.Uint32(b[60:])&0xffff))
+	s.Doc.AddInt(p.f.opnum, int64(order.Uint16(b[68:])))
+	return More
 }
 
 // Parse implements Parser.
@@ -126,18 +153,22 @@ func (p *dcerpc) contexts(s *Session, b []byte, order binary.ByteOrder) {
 		if len(b) < fixed {
 			return
 		}
-		uuid := dcerpcUUID(b[4:20], order)
-		s.Doc.AddString(p.f.uuid, uuid)
-		s.Doc.AddString(p.f.version, strconv.Itoa(int(order.Uint16(b[20:]))))
-		if name := dcerpcInterface(uuid); name != "" {
-			s.Doc.AddString(p.f.iface, name)
-			s.AddProtocol(name)
-		}
+		p.bound(s, dcerpcUUID(b[4:20], order), int(order.Uint16(b[20:])))
 		n := fixed + syntax*int(b[2])
 		if len(b) < n {
 			return
 		}
 		b = b[n:]
+	}
+}
+
+// bound notes an interface.
+func (p *dcerpc) bound(s *Session, uuid string, version int) {
+	s.Doc.AddString(p.f.uuid, uuid)
+	s.Doc.AddString(p.f.version, strconv.Itoa(version))
+	if name := dcerpcInterface(uuid); name != "" {
+		s.Doc.AddString(p.f.iface, name)
+		s.AddProtocol(name)
 	}
 }
 

@@ -159,6 +159,8 @@ func (p *krb5) message(s *Session, b []byte) {
 			p.text(s, p.realm, field)
 		case (typ == krb5ASRep || typ == krb5TGSRep) && tag == 4, typ == krb5Error && tag == 8:
 			p.principal(s, p.cname, field)
+		case (typ == krb5ASRep || typ == krb5TGSRep) && tag == 5 && !s.Reference:
+			p.ticketBody(s, field)
 		case typ == krb5Error && tag == 10:
 			p.principal(s, p.sname, field)
 		case typ == krb5Error && tag == 6:

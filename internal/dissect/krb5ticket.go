@@ -6,9 +6,9 @@ import "bytes"
 const krb5Mechanism = "\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00"
 
 // ticket notes the service and the realm that the ticket is for within b, a GSS-API token or one of SPNEGO (RFC 4178)
-// that a log-in carries, if there is one. The reference tells of Kerberos' own messages only.
+// that a log-in carries, if there is one. The reference tells of Kerberos' own messages only, and of their fields.
 func (p *krb5) ticket(s *Session, b []byte) {
-	const request, ticket = 0x6e, 0x61
+	const request = 0x6e
 	i := bytes.Index(b, []byte(krb5Mechanism))
 	if i < 0 || s.Reference {
 		return
@@ -26,22 +26,29 @@ func (p *krb5) ticket(s *Session, b []byte) {
 		if tag != 0xa3 {
 			continue
 		}
-		if tag, field, _, ok = berNext(field); !ok || tag != ticket {
+		p.ticketBody(s, field)
+		return
+	}
+}
+
+// ticketBody notes what a ticket says in clear: version, realm, service, encrypted part (section 5.3).
+func (p *krb5) ticketBody(s *Session, b []byte) {
+	const ticket = 0x61
+	tag, b, _, ok := berNext(b)
+	if !ok || tag != ticket {
+		return
+	}
+	_, b, _, _ = berNext(b)
+	for len(b) > 0 {
+		var part []byte
+		if tag, part, b, ok = berNext(b); !ok {
 			return
 		}
-		_, field, _, _ = berNext(field)
-		for len(field) > 0 { // version, realm, service, encrypted part (section 5.3)
-			var part []byte
-			if tag, part, field, ok = berNext(field); !ok {
-				return
-			}
-			switch tag {
-			case 0xa1:
-				p.text(s, p.realm, part)
-			case 0xa2:
-				p.principal(s, p.sname, part)
-			}
+		switch tag {
+		case 0xa1:
+			p.text(s, p.realm, part)
+		case 0xa2:
+			p.principal(s, p.sname, part)
 		}
-		return
 	}
 }

@@ -359,6 +359,23 @@ func TestMySQLClientAlone(t *testing.T) {
 	}
 }
 
+// TestMySQLServerFirst holds that a greeting by the session's source is no log-in.
+func TestMySQLServerFirst(t *testing.T) {
+	body := "\x0a8.0.12\x00\x08\x00\x00\x00abcdefgh\x00" + strings.Repeat("x", 11)
+	for _, reference := range []bool{false, true} {
+		s := newTestSession(allProtocols(), TCP, 3306, 40000)
+		s.Reference = reference
+		s.Stream(Client, []byte(string([]byte{byte(len(body)), 0, 0, 0})+body))
+		s.End(true)
+		want := []string{"8.0.12"}
+		if reference {
+			want = nil
+		}
+		wantStrings(t, s, "mysql.version", want...)
+		wantStrings(t, s, "mysql.user")
+	}
+}
+
 // TestMemcachedDatagrams reads both protocols over UDP, of whose header some clients leave the last bytes as they were.
 func TestMemcachedDatagrams(t *testing.T) {
 	s := newTestSession(allProtocols(), UDP, 40000, 11211)

@@ -75,7 +75,10 @@ func mysqlLoginPacket(s *Session, _ Dir, b []byte) bool {
 func (p *mysqlParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 	if !p.begun && len(b) > mysqlHeader {
 		// A greeting has the number 0; where it is the first packet of all, the session's source is the server.
-		p.begun, p.flip = true, !s.Reference && (dir == Client) == (b[3] == 0)
+		p.begun = true
+		if p.flip = (dir == Client) == (b[3] == 0); p.flip && s.Reference {
+			return len(b), Done // it expects a log-in there
+		}
 	}
 	if p.flip {
 		dir = dir.Other()

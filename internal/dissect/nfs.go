@@ -95,7 +95,7 @@ func (p *nfsFields) classic(s *Session, version, procedure uint64, w *wire) {
 	}
 }
 
-// nfs4Op returns the name of an operation of version 4 (RFC 7531, 5662), "" for none.
+// nfs4Op returns the name of an operation of version 4 (RFC 7531, 5662, 7863, 8276), "" for none.
 func nfs4Op(n uint64) string {
 	return nameOf([]string{
 		3: "access", 4: "close", 5: "commit", 6: "create", 7: "delegpurge", 8: "delegreturn", 9: "getattr", 10: "getfh", 11: "link", 12: "lock", 13: "lockt",
@@ -105,6 +105,8 @@ func nfs4Op(n uint64) string {
 		40: "backchannel_ctl", 41: "bind_conn_to_session", 42: "exchange_id", 43: "create_session", 44: "destroy_session", 45: "free_stateid",
 		46: "get_dir_delegation", 47: "getdeviceinfo", 48: "getdevicelist", 49: "layoutcommit", 50: "layoutget", 51: "layoutreturn", 52: "secinfo_no_name",
 		53: "sequence", 54: "set_ssv", 55: "test_stateid", 56: "want_delegation", 57: "destroy_clientid", 58: "reclaim_complete",
+		59: "allocate", 60: "copy", 61: "copy_notify", 62: "deallocate", 63: "io_advise", 64: "layouterror", 65: "layoutstats", 66: "offload_cancel",
+		67: "offload_status", 68: "read_plus", 69: "seek", 70: "write_same", 71: "clone", 72: "getxattr", 73: "setxattr", 74: "listxattrs", 75: "removexattr",
 	}, int(min(n, 1000)))
 }
 
@@ -154,8 +156,23 @@ func (p *nfsFields) operation(s *Session, name string, w *wire) bool {
 		p.name(s, w.opaque())
 	case "putfh":
 		w.opaque()
-	case "read":
+	case "read", "read_plus", "seek":
 		w.take(stateID + 8 + 4)
+	case "write":
+		w.take(stateID + 8 + 4)
+		w.opaque()
+	case "allocate", "deallocate":
+		w.take(stateID + 8 + 8)
+	case "clone":
+		w.take(2*stateID + 3*8)
+	case "verify", "nverify":
+		p.attributes(w)
+	case "open_downgrade":
+		w.take(stateID + 3*4)
+	case "setclientid_confirm":
+		w.take(8 + verifier)
+	case "delegpurge":
+		w.take(8)
 	case "readdir":
 		w.take(8 + verifier + 4 + 4)
 		p.bitmap(w)
@@ -222,12 +239,14 @@ func (p *nfsFields) open(s *Session, w *wire) bool {
 	switch w.be(4) { // what is claimed
 	case 0, 3: // by name, with a delegation before
 		p.name(s, w.opaque())
-	case 1, 5:
+	case 1:
 		w.take(4)
 	case 2:
 		w.take(16)
 		p.name(s, w.opaque())
-	case 4: // the file at hand
+	case 5: // the file at hand, with a delegation
+		w.take(16)
+	case 4, 6: // the file at hand
 	default:
 		return false
 	}

@@ -66,7 +66,7 @@ func (p *oracleParser) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		}
 		n += size
 		if p.want <= 0 {
-			p.connectString(p.data)
+			p.connectString(s, p.data)
 			return n, DirDone
 		}
 	}
@@ -94,11 +94,11 @@ func (p *oracleParser) packet(s *Session, b []byte) bool {
 	return true
 }
 
-func (p *oracleParser) connectString(b []byte) {
+func (p *oracleParser) connectString(s *Session, b []byte) {
 	p.hostName = tnsValue(b, "HOST")
 	p.userName = tnsValue(b, "USER")
-	if p.serviceName = tnsValue(b, "SERVICE_NAME"); p.serviceName == "" {
-		p.serviceName = tnsValue(b, "SID") // what came before services
+	if p.serviceName = tnsValue(b, "SERVICE_NAME"); p.serviceName == "" && !s.Reference {
+		p.serviceName = tnsValue(b, "SID") // what came before services, which the reference does not tell
 	}
 }
 

@@ -44,6 +44,39 @@ func TestNFS(t *testing.T) {
 	}
 }
 
+// TestNFSCompound walks operations of version 4.2 (RFC 7862) and files opened by handle (RFC 8881 section 18.16).
+func TestNFSCompound(t *testing.T) {
+	state := strings.Repeat("s", 16)
+	open := func(claim string) string {
+		return u32be(18) + u32be(0) + u32be(2) + u32be(0) + u64be(9) + xdr("owner") + u32be(0) + claim
+	}
+	for _, tt := range []struct {
+		name       string
+		operations []string
+		want       []string
+	}{
+		{"clone", []string{u32be(71) + state + state + u64be(0) + u64be(0) + u64be(4096)}, []string{"clone"}},
+		{"allocate", []string{u32be(59) + state + u64be(0) + u64be(4096)}, []string{"allocate"}},
+		{"deallocate", []string{u32be(62) + state + u64be(0) + u64be(4096)}, []string{"deallocate"}},
+		{"seek", []string{u32be(69) + state + u64be(0) + u32be(1)}, []string{"seek"}},
+		{"read_plus", []string{u32be(68) + state + u64be(0) + u32be(4096)}, []string{"read_plus"}},
+		{"write", []string{u32be(38) + state + u64be(0) + u32be(2) + xdr("contents")}, []string{"write"}},
+		{"opened by handle", []string{open(u32be(4))}, []string{"open"}},
+		{"opened by handle with a delegation", []string{open(u32be(5) + state)}, []string{"open"}},
+		{"opened by handle with an earlier delegation", []string{open(u32be(6))}, []string{"open"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ops := append(tt.operations, u32be(28)+xdr("behind"))
+			s := newTestSession(allProtocols(), TCP, 40000, 2049)
+			s.Stream(Client, []byte(marked(rpcTest(100003, 4, 1, xdr("tag")+u32be(2)+u32be(len(ops))+strings.Join(ops, "")))))
+			s.End(true)
+			wantStrings(t, s, "nfs.version", "4.2")
+			wantStrings(t, s, "nfs.procedure", append(tt.want, "remove")...)
+			wantStrings(t, s, "nfs.filename", "behind")
+		})
+	}
+}
+
 func TestISCSI(t *testing.T) {
 	message := func(op, flags byte, cdb, data string) string {
 		n := len(data)
