@@ -15,9 +15,12 @@ import (
 	"wirelake/sensor/capture"
 )
 
+// patience bounds what a test waits for; two cores and a disk shared by many tests are slow.
+const patience = 2 * time.Minute
+
 func waitFor(t testing.TB, what string, ready func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ready() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
@@ -29,7 +32,7 @@ func waitFor(t testing.TB, what string, ready func() bool) {
 // drain reads the segments as sealing does, and returns all packets' numbers and losses.
 func drain(t testing.TB, l *Lane) (numbers []int, losses Losses) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		g := l.NextSegment(ctx)

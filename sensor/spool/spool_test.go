@@ -36,7 +36,7 @@ func openSpool(t testing.TB, cfg Config) *Spool {
 
 func stop(t testing.TB, s *Spool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.Stop(ctx)
 	if err := s.Close(); err != nil {
@@ -181,17 +181,10 @@ func TestFlushReachesTheFile(t *testing.T) {
 	if err := l.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	waitFor(t, "the packets in the file", func() bool {
 		numbers, _, _ := readAll(t, cfg.Dir, "eth0-0")
-		if len(numbers) == 10 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d packets in the file", len(numbers))
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return len(numbers) == 10
+	})
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
