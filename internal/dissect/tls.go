@@ -131,6 +131,7 @@ type tlsParser struct {
 	*tls
 	Base
 	begun   [2]bool
+	client  Dir            // that sent the ClientHello, or did not send the ServerHello: not always the source
 	pending [2][]byte      // start of a handshake message whose rest is in records to come
 	decrypt *tlsDecryption // nil without keys
 }
@@ -236,6 +237,7 @@ func (p *tlsParser) messages(s *Session, dir Dir, b []byte) Status {
 func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 	switch kind {
 	case tlsClientHello:
+		p.client = dir
 		if h, ok := parseClientHello(b); ok {
 			transport := byte('t')
 			const udp = 17
@@ -247,6 +249,7 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 			p.seek(s, &h)
 		}
 	case tlsServerHello:
+		p.client = dir.Other()
 		if h, ok := p.serverHello(s, b); ok && p.decrypt != nil {
 			p.keysOf(s, &h)
 		}
@@ -259,7 +262,7 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 			}
 		}
 	case tlsCertificate:
-		if dir == Client && s.Reference {
+		if dir == p.client && s.Reference {
 			return // the reference leaves certificates of clients out
 		}
 		if p.decrypt != nil && p.decrypt.v13 {

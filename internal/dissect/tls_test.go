@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,38 @@ func TestTLSSplitHello(t *testing.T) {
 	got := streamDocument(allProtocols(), []flight{{Client, split}})
 	if !strings.Contains(got, `"www.example.org"`) || !strings.Contains(got, `"ja4"`) {
 		t.Errorf("a hello over many records: %s", got)
+	}
+}
+
+// TestTLSSides holds that the reference tells of the server's certificates whoever opened the connection or was captured
+// first: who says hello how decides.
+func TestTLSSides(t *testing.T) {
+	flights := handshake(t, ctls.VersionTLS12)
+	for _, c := range []struct {
+		name   string
+		turned bool // the server opened the connection, or was captured first
+		sides  []Dir
+	}{
+		{"a client opens", false, []Dir{Client, Server}},
+		{"a server opens", true, []Dir{Client, Server}},
+		{"the server alone, as destination", false, []Dir{Server}},
+		{"the server alone, as source", true, []Dir{Server}},
+	} {
+		s := newTestSession(allProtocols(), TCP, 40000, 443)
+		s.Reference = true
+		for _, f := range flights {
+			dir := f.dir
+			if c.turned {
+				dir = dir.Other()
+			}
+			if slices.Contains(c.sides, f.dir) {
+				s.Stream(dir, f.b)
+			}
+		}
+		s.End(true)
+		if got := stringsOf(s, "cert.serial"); !slices.Equal(got, []string{"4711"}) {
+			t.Errorf("%s: certificates %q, want 4711", c.name, got)
+		}
 	}
 }
 
