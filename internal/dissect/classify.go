@@ -75,7 +75,10 @@ func marks() []Protocol {
 		{"steam-friends", Matcher{On: UDP, Bytes: "VS01", MinLen: 36}},
 		{"valve-a2s", Matcher{On: UDP, Bytes: "\xff\xff\xff\xffTSource Engine Query\x00"}}, // Server queries
 		{"teamspeak", Matcher{On: UDP, Bytes: "TS3INIT1"}},
-		{"wudo", Matcher{On: TCP, Bytes: "\x0eSwarm protocol"}}, // MS-DDP
+		{"wudo", Matcher{On: TCP, Bytes: "\x0eSwarm protocol"}},                        // MS-DDP
+		{"fix", Matcher{On: TCP, Bytes: "8=FIX", Func: prefixes("8=FIX.", "8=FIXT.")}}, // FIX session layer, BeginString
+		{"hdfs", Matcher{On: TCP, Bytes: "\x00\x1c", MinLen: 6, Func: hdfsOperation}},  // Hadoop's data transfer
+		{"aruba-papi", Matcher{On: UDP, Port: 8211, Bytes: "\x49\x72", MinLen: 4}},     // between Aruba's controllers and access points
 		{"bjnp", Matcher{On: UDP, Bytes: "BJNP", MinLen: 16}},
 		{"bjnp", Matcher{On: UDP, Bytes: "BJNB", MinLen: 16}},
 		{"l2tp", Matcher{On: UDP, Port: 1701, MinLen: 12, Func: func(_ *Session, _ Dir, b []byte) bool { return b[1]&0x0f == 2 || b[1]&0x0f == 3 }}}, // RFC 2661
@@ -127,6 +130,13 @@ func marks() []Protocol {
 		out[i] = Protocol{Name: r.name, Matchers: []Matcher{r.m}}
 	}
 	return out
+}
+
+// hdfsOperation accepts a request to a data node, behind the version of the protocol: an operation, WRITE_BLOCK to
+// REQUEST_SHORT_CIRCUIT_FDS, and its message behind a length, which begins with the header (Hadoop, datatransfer.proto).
+func hdfsOperation(_ *Session, _ Dir, b []byte) bool {
+	const writeBlock, shortCircuit, header = 80, 87, 0x0a
+	return b[2] >= writeBlock && b[2] <= shortCircuit && (b[3] < 0x80 && b[4] == header || b[3] >= 0x80 && b[4] < 0x80 && b[5] == header)
 }
 
 type matchFunc = func(*Session, Dir, []byte) bool

@@ -183,10 +183,10 @@ func (p *httpProtocol) noteHeader(s *Session, side Dir, name, value []byte) head
 		}
 	case useForwarded:
 		for part := range bytes.SplitSeq(value, []byte(",")) {
-			if s.Reference && bytes.HasPrefix(part, []byte(" ")) {
-				break // behind a blank the reference finds no address
+			if !s.Reference { // which finds no address beside a blank
+				part = bytes.TrimSpace(part)
 			}
-			if a, err := netip.ParseAddr(string(bytes.TrimSpace(part))); err == nil {
+			if a, err := netip.ParseAddr(string(part)); err == nil {
 				s.Doc.AddIP(p.xffIP, a)
 			}
 		}

@@ -53,7 +53,7 @@ func TestReference(t *testing.T) {
 		{"addresses as hosts", TCP, 25, "HELO a\r\nDATA\r\nReceived: by 10.0.0.1 with SMTP\r\n\r\n.\r\n", "", "email.host", nil, []string{"10.0.0.1"}},
 		{"channels behind a colon", TCP, 6667, "NICK a\r\nJOIN :#b\r\n", "", "irc.channel", []string{"#b"}, []string{":#b"}},
 		{"users of what it does not read", TCP, 6379, "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$2\r\npw\r\n", "", "user", []string{"me"}, nil},
-		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.1"}},
+		{"addresses behind a blank", TCP, 80, "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2,10.0.0.3\r\n\r\n", "", "http.xffIp", []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, []string{"10.0.0.1", "10.0.0.3"}},
 	} {
 		for _, reference := range []bool{false, true} {
 			s := newTestSession(New(), c.on, 40000, c.port)
