@@ -36,7 +36,13 @@ type lane struct {
 	moved   time.Time // when a chunk was last taken, or the lane first looked at
 	err     error     // of a document that could not be written
 	indexed finished
+
+	rest  time.Duration // how long a lane that has ended is left alone: of imported files there are many
+	awake time.Time
 }
+
+// maxRest bounds how late it is seen that a file which was imported has grown, and was imported again.
+const maxRest = 24 * time.Hour
 
 // quietSuffix ends the names of the files that hold what a quiet lane had open.
 const quietSuffix = "-quiet"
@@ -101,6 +107,10 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 			}
 		}
 	}
+	ended := l.cp.Final && l.batch == nil && len(l.cp.Unindexed) == 0
+	if ended && time.Now().Before(l.awake) {
+		return false, nil
+	}
 	// Within a batch the checkpoint in memory is ahead of the stored one.
 	for obj, err := range l.c.store.List(ctx, chunk.LanePrefix(l.sensor, l.name), l.cp.Chunk) {
 		if err != nil {
@@ -110,7 +120,7 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 			return took, err
 		}
 		took = true
-		l.moved = time.Now()
+		l.moved, l.rest = time.Now(), 0
 		if l.raw >= int64(l.c.cfg.BatchBytes) {
 			if err := l.commit(ctx); err != nil {
 				return took, err
@@ -122,6 +132,10 @@ func (l *lane) step(ctx context.Context, drain bool) (took bool, err error) {
 	}
 	if l.batch == nil && !l.cp.Final && !l.cp.Flushed && l.cp.Chunk != "" && time.Since(l.moved) >= l.c.cfg.LaneQuiet {
 		return took, l.flushQuiet(ctx)
+	}
+	if ended && !took {
+		l.rest = min(max(2*l.rest, l.c.cfg.Interval), maxRest)
+		l.awake = time.Now().Add(l.rest)
 	}
 	return took, l.forgetIndexed(ctx)
 }
@@ -181,12 +195,9 @@ func (l *lane) taken(key string, sequence uint64, nanos int64, final bool) error
 	if l.builder != nil && l.builder.Now() < l.cp.Nanos {
 		l.cp.Clock = l.builder.Now()
 	}
-	l.cp.Flushed = false
-	if final {
-		l.cp.Final = true
-		if l.builder != nil {
-			l.builder.Flush()
-		}
+	l.cp.Flushed, l.cp.Final = false, final
+	if final && l.builder != nil {
+		l.builder.Flush()
 	}
 	if l.batch == nil {
 		l.batch = l.c.newBatch(l.sensor, l.name, sequence, "")
@@ -361,6 +372,10 @@ func (l *lane) commit(ctx context.Context) error {
 		l.c.index.add(ctx, l, keys, b.hot)
 	}
 	l.batch, l.raw = nil, 0
+	if l.cp.Final {
+		l.builder, l.chunks, l.keys = nil, nil, nil
+		return b.discard()
+	}
 	return errors.Join(l.forgetChunks(), b.discard())
 }
 

@@ -325,3 +325,31 @@ func TestPacketFromTheFuture(t *testing.T) {
 		}
 	}
 }
+
+// A lane that has ended takes no memory and is looked at less and less; that its file was imported again, longer, is seen.
+func TestLaneThatEnded(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, true, 1, []uint16{1001}, 0, 10)
+	c := newTestCompactor(t, store, nil)
+	if err := c.Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.lanes {
+		if l.builder != nil || l.chunks != nil || l.keys != nil || l.rest != c.cfg.Interval {
+			t.Errorf("of the ended lane %s is kept %v, %v, %v; it rests %v", l.name, l.builder, l.chunks, l.keys, l.rest)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- newTestCompactor(t, store, nil).Run(ctx, false) }()
+	putChunk(t, store, 1, false, 1, []uint16{1001}, 20)
+	putChunk(t, store, 2, true, 1, []uint16{1001}, 30)
+	eventually(t, "the lane went on and ended", func() bool { return hasSession(sessions(t, store), "1001 20000-30000 2 udp of 1,2") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+	if got := sessions(t, store); len(got) != 2 {
+		t.Errorf("sessions %v, want 2", got)
+	}
+}
