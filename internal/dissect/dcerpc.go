@@ -65,11 +65,13 @@ func dcerpcType(n byte) string {
 	return ""
 }
 
-// dcerpcConnectionless accepts a datagram (C706 section 12.5.2): its length, and labels of data that exist. The reference
-// reads connections only.
+// dcerpcConnectionless accepts a datagram (C706 section 12.5.2): its length, behind which only authentication may stand,
+// labels of data that exist, and an interface whose UUID is one of DCE (appendix A). The reference reads connections only.
 func dcerpcConnectionless(s *Session, _ Dir, b []byte) bool {
+	const authentication = 78
+	size := int(dcerpcOrder(b).Uint16(b[74:])) + dcerpcDatagram
 	return !s.Reference && dcerpcDatagramType(b[1]) != "" && (b[4] == 0x10 || b[4] == 0) && b[5] <= 3 && b[6] == 0 &&
-		int(dcerpcOrder(b).Uint16(b[74:])) <= len(b)-dcerpcDatagram
+		b[32]>>6 == 2 && (size == len(b) || size < len(b) && b[authentication] != 0)
 }
 
 func dcerpcDatagramType(n byte) string {

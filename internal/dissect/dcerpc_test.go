@@ -29,7 +29,8 @@ func TestDCERPCDatagrams(t *testing.T) {
 			t.Errorf("operations: got %v, want 2", got)
 		}
 	}
-	for name, text := range map[string]string{"longer than it is": little[:len(little)-1], "of no kind": little[:1] + "\x20" + little[2:], "of no byte order": little[:4] + "\x77" + little[5:]} {
+	for name, text := range map[string]string{"longer than it is": little[:len(little)-1], "of no kind": little[:1] + "\x20" + little[2:], "of no byte order": little[:4] + "\x77" + little[5:],
+		"shorter than it is": little + "more", "of no interface": little[:24] + strings.Repeat("\x00", 16) + little[40:]} {
 		if s := datagrams(135, text); s.HasProtocol("dcerpc") {
 			t.Errorf("a datagram %s is one of DCE/RPC", name)
 		}

@@ -11,9 +11,18 @@ import (
 func FuzzScattered(f *testing.F) {
 	f.Add([]byte("the contents of a file"), []byte{5, 0, 9, 5, 3, 20, 0, 9, 5, 20, 3, 1})
 	f.Add(make([]byte, 4000), []byte{200, 255, 100, 255, 0, 255, 99, 200})
+	f.Add(make([]byte, 4000), []byte{200, 255, 100, 255, 0, 255, 99, 200, 0})
 	set := New()
 	f.Fuzz(func(t *testing.T, content, order []byte) {
 		s := newTestSession(set, TCP, 40000, 445)
+		if len(order)%2 == 1 { // with room of the lane's
+			s.Early = &EarlyBytes{Max: 2000}
+			defer func() {
+				if s.End(true); s.Early.held != 0 {
+					t.Errorf("%d bytes wait behind the end", s.Early.held)
+				}
+			}()
+		}
 		s.Attach("smb")
 		h := newScattered()
 		came := make([]bool, len(content))
