@@ -112,7 +112,7 @@ func TestDropPrivileges(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	for user, want := range map[string]string{"root": "user root is root", "no-such-user": "no-such-user"} {
+	for user, want := range map[string]string{"root": "become user root: it has all privileges", "no-such-user": "no-such-user"} {
 		if out, err := dropped(user, "pa0"); err == nil || !strings.Contains(out, want) {
 			t.Errorf("user %s: %v, want %q in\n%s", user, err, want, out)
 		}
