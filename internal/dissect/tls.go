@@ -38,6 +38,7 @@ const (
 	tlsCertificate     = 11
 	tlsFinished        = 20
 	tlsKeyUpdate       = 24
+	tlsCompressedCert  = 25 // RFC 8879
 	tlsHandshakeHeader = 4
 	tlsRandom          = 32
 )
@@ -269,6 +270,13 @@ func (p *tlsParser) message(s *Session, dir Dir, kind byte, b []byte) {
 			p.certificate.chain13(s, b)
 		} else {
 			p.certificate.chain(s, b)
+		}
+	case tlsCompressedCert:
+		if p.decrypt != nil && p.decrypt.v13 {
+			if message, ok := tlsCertificates(b); ok {
+				p.message(s, dir, tlsCertificate, message)
+			}
+			return
 		}
 	}
 	if p.decrypt != nil {
