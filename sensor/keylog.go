@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"wirelake/internal/chunk"
+	"wirelake/internal/dissect"
 	"wirelake/internal/keylog"
 	"wirelake/internal/objstore"
 	"wirelake/internal/packet"
@@ -20,15 +21,15 @@ type laneKeys struct {
 // maxChunkKeys bounds the connections of a chunk whose keys are stored, about 100 MB of text.
 const maxChunkKeys = keylog.MaxConnections
 
-// note looks for a ClientHello at the start of a segment, where TLS programs put
-// it (RFC 8446 sections 4.1.2 and 5.1): record header, message header, version, random.
+// note looks for a ClientHello in the packet.
 func (k *laneKeys) note(p *packet.Packet) {
-	const random = 11
-	b := p.Payload
-	if k.log == nil || p.Key.Proto != packet.ProtoTCP || len(b) < random+keylog.RandomLen || b[0] != 22 || b[1] != 3 || b[5] != 1 {
+	if k.log == nil {
 		return
 	}
-	id := [keylog.RandomLen]byte(b[random:])
+	id, ok := clientRandom(p)
+	if !ok {
+		return
+	}
 	if k.seen[id] || len(k.seen) >= maxChunkKeys {
 		return
 	}
@@ -38,6 +39,20 @@ func (k *laneKeys) note(p *packet.Packet) {
 			k.seen = make(map[[keylog.RandomLen]byte]bool)
 		}
 		k.seen[id] = true
+	}
+}
+
+// clientRandom returns the random of a ClientHello: at the start of a segment, where TLS programs put it (RFC 8446 sections 4.1.2
+// and 5.1), behind record header, message header and version; or in QUIC's.
+func clientRandom(p *packet.Packet) (id [keylog.RandomLen]byte, ok bool) {
+	const random = 11
+	switch b := p.Payload; {
+	case p.Key.Proto == packet.ProtoUDP:
+		return dissect.QUICRandom(b)
+	case p.Key.Proto != packet.ProtoTCP, len(b) < random+keylog.RandomLen, b[0] != 22, b[1] != 3, b[5] != 1:
+		return id, false
+	default:
+		return [keylog.RandomLen]byte(b[random:]), true
 	}
 }
 

@@ -59,6 +59,40 @@ func TestKeyLog(t *testing.T) {
 	}
 }
 
+// TestHTTP3KeyLog holds that what aioquic's client and server said to one another in HTTP/3 is read with the key logs, and nothing of
+// it without. testenv/http3-captures.sh made the captures.
+func TestHTTP3KeyLog(t *testing.T) {
+	captures, err := filepath.Glob("testdata/quic/*.pcap")
+	if err != nil || len(captures) < 3 {
+		t.Fatalf("captures %q, %v", captures, err)
+	}
+	for _, pcap := range captures {
+		t.Run(strings.TrimSuffix(filepath.Base(pcap), ".pcap"), func(t *testing.T) {
+			keys := strings.TrimSuffix(pcap, ".pcap") + ".keys"
+			code, out, errText := runCLI(t, "spi", "--reference=false", "--jsonl", "--keylog", keys, pcap)
+			if code != exitOK {
+				t.Fatalf("exit code %d: %s", code, errText)
+			}
+			page := []byte("<html>" + strings.Repeat("a", 3000))
+			for _, w := range []string{
+				`"protocol":["quic","http","http3","udp"]`, `"tls:decrypted"`, `"method":["GET","POST"],"method-GET":5,"method-POST":1`, `"statuscode":[200,404]`,
+				`"uri":["secret.example.org/page.html?q=1","secret.example.org/form","secret.example.org/many/0","secret.example.org/many/1","secret.example.org/many/2","secret.example.org/missing"]`,
+				`"useragent":["hidden agent/3"]`, `"requestBody":["user=me&word=hidden"]`, fmt.Sprintf("%x", md5.Sum(page)), `"alt":["secret.example.org"]`, `"next_protocol":["h3"]`,
+			} {
+				if !strings.Contains(out, w) {
+					t.Errorf("%s is not in\n%.3000s", w, out)
+				}
+			}
+			for _, args := range [][]string{{"--reference=false"}, {"--keylog", keys}} { // without keys, and for the reference
+				code, out, errText = runCLI(t, append([]string{"spi", "--jsonl", pcap}, args...)...)
+				if code != exitOK || !strings.Contains(out, "secret.example.org") || strings.Contains(out, "page.html") || strings.Contains(out, "decrypted") {
+					t.Errorf("%q: exit code %d %s\n%s", args, code, errText, out)
+				}
+			}
+		})
+	}
+}
+
 // TestMailKeyLog holds that mail which smtplib, imaplib, poplib and openssl said to aiosmtpd and Dovecot, in TLS from the beginning or
 // after STARTTLS, is read with their key logs. testenv/mail-captures.sh made the captures.
 func TestMailKeyLog(t *testing.T) {
@@ -182,6 +216,7 @@ func secretsInCapture(t *testing.T, capture string) {
 // compactor once the import has stored it, redissect later, and nobody else.
 func TestStoredKeyLog(t *testing.T) {
 	const capture, keys = "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys"
+	const quic = "testdata/quic/h3-aes256-update"
 	run := func(t *testing.T, args ...string) string {
 		t.Helper()
 		code, out, errText := runCLI(t, args...)
@@ -190,6 +225,14 @@ func TestStoredKeyLog(t *testing.T) {
 		}
 		return out
 	}
+	t.Run("QUIC", func(t *testing.T) {
+		store := "file://" + t.TempDir()
+		run(t, "import", "-q", "--store", store, "--keylog", quic+".keys", "--store-keylog", quic+".pcap")
+		run(t, "compactor", "--store", store, "--once")
+		if got := run(t, "sessions", "--store", store, "http.uri.path == /page.html"); strings.Count(got, "http3") != 1 {
+			t.Errorf("not decrypted: %s", got)
+		}
+	})
 	for _, tt := range []struct {
 		name              string
 		imports, compacts []string

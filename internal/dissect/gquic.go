@@ -170,6 +170,9 @@ func (p *quicParser) End(s *Session, final bool) {
 	if hello := p.google.stream.prefix(); final && len(hello) > 0 {
 		p.chlo(s, p.google.packet.name, hello, true)
 	}
+	if p.secret != nil && p.secret.http != nil {
+		p.secret.http.End(s, final)
+	}
 }
 
 // chlo reads a CHLO: tag, number of entries, then tag and end of each value, then

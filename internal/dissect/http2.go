@@ -298,6 +298,12 @@ func (h *http2) message(s *Session, dir Dir) bool {
 	if dec.Close() != nil {
 		return false
 	}
+	h.head(s, d)
+	return true
+}
+
+// head files the message whose fields were read, and goes on with its body.
+func (h *http2) head(s *Session, d *http2Dir) {
 	m := &d.message
 	if m.method != "" {
 		s.Doc.AddString(h.p.method, m.method)
@@ -316,7 +322,6 @@ func (h *http2) message(s *Session, dir Dir) bool {
 		}
 	}
 	h.beginBody(s, d)
-	return true
 }
 
 // beginBody goes on with the body of the message whose head was read.
@@ -396,7 +401,7 @@ func (h *http2) field(s *Session, dir Dir, f hpack.HeaderField) {
 		return
 	}
 	value := []byte(f.Value)
-	const referenceMax = 1024
+	const referenceMax = 1024 // where it ends values
 	if s.Reference {
 		value = value[:min(len(value), referenceMax)]
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"golang.org/x/net/http2/hpack"
+
 	"wirelake/internal/spi"
 )
 
@@ -14,6 +16,9 @@ import (
 type quic struct {
 	host, userAgent, version spi.FieldID
 	tls                      *tls
+	http                     *httpProtocol
+	grpc                     *grpc
+	static                   []hpack.HeaderField // see qpackStatic
 }
 
 const (
@@ -29,6 +34,9 @@ func newQUICFields(r *spi.Registry) *quic {
 		userAgent: r.Declare(spi.Field{Path: "quic.useragent", Type: spi.Term, List: true, Exprs: []string{"quic.user-agent"}, Name: "User agent", Help: "user agent in early QUIC"}),
 		version:   r.Declare(spi.Field{Path: "quic.version", Type: spi.Term, List: true, Exprs: []string{"quic.version"}, Name: "Version", Help: "version: Q043 and the like of Google's, draft-29, v1, v2"}),
 		tls:       newTLSFields(r),
+		http:      declareHTTP(r),
+		grpc:      declareGRPC(r),
+		static:    qpackStatic(),
 	}
 }
 
@@ -104,6 +112,8 @@ type quicParser struct {
 	done   [2]bool
 
 	google googleChlo
+
+	secret *quicDecryption // nil without keys
 }
 
 // quicEarly is an Initial packet that waits for its keys.
@@ -115,13 +125,16 @@ type quicEarly struct {
 // Datagram implements Parser. A datagram may hold several packets (RFC 9000 section 12.2).
 func (p *quicParser) Datagram(s *Session, dir Dir, b []byte) Status {
 	if p.packets++; p.packets > maxQUICPackets || p.initials > maxQUICInitial {
-		return Done
+		if p.secret == nil || !p.secret.known {
+			return Done
+		}
 	}
 	if len(b) > 0 && b[0]&0x80 == 0 {
 		if h, ok := parseGoogleHeader(b); ok {
 			return p.googleFrames(s, h.version, b[h.payload:])
 		}
-		return More // a short header
+		p.protected(s, dir, nil, b)
+		return More
 	}
 	for len(b) > 0 {
 		h, ok := parseQUICHeader(b)
@@ -133,17 +146,22 @@ func (p *quicParser) Datagram(s *Session, dir Dir, b []byte) Status {
 		p.seen = h.version.name
 		switch {
 		case h.kind != quicInitial:
+			p.protected(s, dir, &h, packet)
 		case !h.version.protected:
 			if st := p.googleFrames(s, h.version, packet[min(h.pn+h.pnLen+googleHash, h.end):]); st != More {
 				return st
 			}
+		case p.initials > maxQUICInitial:
 		default:
 			p.initials++
 			p.initial(s, dir, &h, packet)
 		}
-		if p.done[Client] && (p.done[Server] || s.Reference) {
+		if p.done[Client] && (p.done[Server] || s.Reference) && p.secret == nil {
 			return Done
 		}
+	}
+	if len(b) > 0 && b[0]&0x80 == 0 { // one with a short header may stand behind
+		p.protected(s, dir, nil, b)
 	}
 	return More
 }
@@ -158,6 +176,10 @@ func (p *quicParser) initial(s *Session, dir Dir, h *quicHeader, packet []byte) 
 		return
 	}
 	p.hellos(s, h.version, sender, payload)
+	if p.secret != nil {
+		p.secret.identify(sender, h.scid)
+		p.replay(s)
+	}
 	if !p.fresh {
 		return
 	}
@@ -236,6 +258,7 @@ func (p *quicParser) hello(s *Session, v quicVersion, kind byte, b []byte) {
 		}
 		s.AddProtocol("quic")
 		p.tls.clientHello(s, &h, 'q')
+		p.seek(s, &h)
 		noteEncryptedDNS(s, h.alpn, "doq", "doq")
 		if !s.Reference {
 			s.Doc.AddString(p.version, v.name)
@@ -244,6 +267,8 @@ func (p *quicParser) hello(s *Session, v quicVersion, kind byte, b []byte) {
 			}
 		}
 	case tlsServerHello:
-		p.tls.serverHello(s, b)
+		if h, ok := p.tls.serverHello(s, b); ok { // after a retry the suite is the same (RFC 8446 section 4.1.4)
+			p.keysOf(v, h.cipher)
+		}
 	}
 }

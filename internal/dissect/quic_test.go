@@ -50,9 +50,15 @@ func (k *quicKeys) seal(head, payload []byte) []byte {
 		nonce[12-size+i] ^= head[pn+i]
 	}
 	out := k.aead.Seal(slices.Clone(head), nonce, payload, head)
-	var mask [aes.BlockSize]byte
-	k.hp.Encrypt(mask[:], out[pn+4:])
-	out[0] ^= mask[0] & 0x0f
+	mask, ok := k.mask(out[pn+4 : pn+4+aes.BlockSize])
+	if !ok {
+		panic("no mask")
+	}
+	bits := byte(0x1f)
+	if head[0]&0x80 != 0 {
+		bits = 0x0f
+	}
+	out[0] ^= mask[0] & bits
 	for i := range size {
 		out[pn+i] ^= mask[1+i]
 	}

@@ -16,11 +16,12 @@ type quicInitialKeys struct {
 	side    [2]quicKeys // of client and server
 }
 
-// quicKeys are AES-128-GCM and its header protection.
+// quicKeys are an AEAD and its header protection.
 type quicKeys struct {
-	aead cipher.AEAD
-	hp   cipher.Block
-	iv   []byte
+	aead   cipher.AEAD
+	hp     cipher.Block
+	chacha []byte // key of the header protection with ChaCha20, instead of hp
+	iv     []byte
 }
 
 func newQUICInitialKeys(v quicVersion, dcid []byte) quicInitialKeys {

@@ -86,12 +86,13 @@ const (
 	quicRetry     = 3
 )
 
-// quicHeader is a long header (RFC 9000 section 17.2). Its connection id points
+// quicHeader is a long header (RFC 9000 section 17.2). Its connection ids point
 // into the packet.
 type quicHeader struct {
 	version quicVersion
 	kind    byte
 	dcid    []byte
+	scid    []byte
 	pn      int // where the packet number stands, still protected where the version protects it
 	pnLen   int // only without protection
 	end     int // of the packet
@@ -111,11 +112,11 @@ func parseQUICHeader(b []byte) (h quicHeader, ok bool) {
 	if h.version.nibbles {
 		sizes := r.uint8()
 		h.dcid = r.take(nibbleSize(sizes >> 4))
-		r.take(nibbleSize(sizes & 15))
+		h.scid = r.take(nibbleSize(sizes & 15))
 	} else {
 		h.dcid = r.vector8()
-		scid := r.vector8()
-		if len(h.dcid) > 20 || len(scid) > 20 {
+		h.scid = r.vector8()
+		if len(h.dcid) > 20 || len(h.scid) > 20 {
 			return h, false
 		}
 	}
