@@ -109,6 +109,9 @@ func TestEncapsulations(t *testing.T) {
 		{"NSH", LinkEthernet, eth(macA, macB, etherNSH, cat(hx("0fc6 01 01 00004500"), make([]byte, 16), innerTCP())), in4 + ab + hi, TunnelNSH},
 		{"Cisco metadata", LinkEthernet, eth(macA, macB, etherCiscoMeta, cat(hx("01 01 0001 0064 0800"), innerTCP())), in4 + ab + hi, TunnelCisco},
 		{"FabricPath", LinkEthernet, eth(macA, macB, etherFabricPath, cat(hx("0460"), innerEth)), in4 + oMAC + cd + hi, TunnelCisco},
+		{"Arista's timestamp of 64 bits", LinkEthernet, eth(macA, macB, etherArista, cat(hx("0001 0010 5ceeed57384f59c8 0800"), innerTCP())), in4 + ab + hi, 0},
+		{"Arista's timestamp of 48 bits, a tag", LinkEthernet, eth(macA, macB, etherArista, cat(hx("0001 0120 ed9518152474 8100 0064 0800"), innerTCP())), in4 + ab + " vlan 100" + hi, 0},
+		{"Arista's header of another subtype", LinkEthernet, eth(macA, macB, etherArista, hx("0002 0010 0000")), "mac 02:00:00:00:00:01 <-> 02:00:00:00:00:02 ethertype 0xd28b back unknown-ether" + ab, 0},
 		{"SNAP", LinkEthernet, eth(macA, macB, uint16(8+len(innerTCP())), cat(hx("aaaa03 000000 0800"), innerTCP(), make([]byte, 3))), in4 + ab + hi, 0},
 		{"tunnels in tunnels", LinkEthernet, eth(macA, macB, etherVLAN, tag(5, etherMPLS, mplsLabel(9, true, ip4("192.0.2.1", "192.0.2.2", ProtoGRE, gre(0, etherIPv6, nil, ip6("fc00::1", "fc00::2", ProtoIPIP, innerTCP())))))), in4 + out + " outer fc00::1>fc00::2" + ab + " vlan 5 label 9" + hi, TunnelMPLS | TunnelGRE | TunnelIPIP},
 
@@ -153,6 +156,9 @@ func TestEncapsulations(t *testing.T) {
 		{"enc, big endian", LinkEnc, cat(hx("00000018 00001234 00000004"), innerTCP6()), in6 + hi, 0},
 		{"PKTAP, Ethernet", LinkPKTAP, cat(hx("6c000000 01000000 01000000"), make([]byte, 96), innerEth), in4 + cd + hi, 0},
 		{"PKTAP, loopback", LinkPKTAP, cat(hx("6c000000 01000000 00000000"), make([]byte, 96), hx("1e000000"), innerTCP6()), in6 + hi, 0},
+		{"802.11 in a mesh", Link80211, cat(hx("8803 0000"), hx(macC+macD+macA), hx("0000"), hx(macB), hx("0001 00 1f 05000000 aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
+		{"802.11 through a mesh, from stations beyond it", Link80211, cat(hx("8803 0000"), hx(macC+macD+macA), hx("0000"), hx(macB), hx("0001 02 1f 05000000"), hx(macC+macD), hx("aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
+		{"802.11, QoS with a number that has the mesh's bit", Link80211, cat(hx("8802 0000"), hx(macA+macC+macB), hx("0000 0001 aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
 		{"802.11 encrypted", Link80211, cat(hx("0841 0000"), hx(macC+macB+macA), hx("0000"), []byte("ciphertext")), "mac 02:00:00:00:00:01 <-> 02:00:00:00:00:02 ethertype 0x0000 back unknown-ether" + ab, 0},
 		{"802.11 beacon", Link80211, cat(hx("8000 0000"), hx("ffffffffffff"+macB+macB), hx("0000"), []byte("beacon")), "group ff:ff:ff:ff:ff:ff ethertype 0x0000 unknown-ether mac 02>ff", 0},
 

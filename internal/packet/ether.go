@@ -21,6 +21,7 @@ const (
 	etherNSH        uint16 = 0x894f
 	etherQinQ1      uint16 = 0x9100
 	etherQinQ2      uint16 = 0x9200
+	etherArista     uint16 = 0xd28b
 )
 
 // ethernet decodes an Ethernet frame. It returns false, with the addresses set when they are there, when
@@ -80,6 +81,10 @@ func (d *Decoder) network(typ uint16, b []byte, p *Packet, depth int) bool {
 		return d.ethernet(b[2:], p, depth+1)
 	case etherCiscoMeta:
 		return d.ciscoMeta(b, p, depth+1)
+	case etherArista:
+		if n := aristaTimestamp(b); n > 0 {
+			return d.network(be16(b[n:]), b[n+2:], p, depth+1)
+		}
 	case etherVLAN, etherAD, etherQinQ1, etherQinQ2: // a tag behind something that is no Ethernet header
 		if len(b) < 4 {
 			return false
@@ -251,6 +256,27 @@ func (d *Decoder) ppp(b []byte, p *Packet, depth int) bool {
 	}
 	d.keyMAC(p, typ)
 	return true
+}
+
+// aristaTimestamp returns how long the header is that Arista's switches put in front of the ethertype of what they
+// mirror, to say when it was seen: subtype 1, scale, format in the upper half of a byte, and 64 bits of time or 48. It
+// returns 0 for others.
+func aristaTimestamp(b []byte) int {
+	const head, long, short = 4, 1, 2
+	if len(b) < head || be16(b) != 1 {
+		return 0
+	}
+	n := 0
+	switch b[3] >> 4 {
+	case long:
+		n = head + 8
+	case short:
+		n = head + 6
+	}
+	if len(b) < n+2 {
+		return 0
+	}
+	return n
 }
 
 // ciscoMeta skips Cisco metadata (security group tags): version, length in 4-byte options, ethertype.

@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 	for _, v := range keyVectors {
 		f.Add(uint8(0), v.frame)
 	}
-	for _, typ := range []uint16{etherMPLS, etherPPPoE, etherNSH, etherCiscoMeta, etherFabricPath, etherERSPAN2} {
+	for _, typ := range []uint16{etherMPLS, etherPPPoE, etherNSH, etherCiscoMeta, etherFabricPath, etherERSPAN2, etherArista} {
 		f.Add(uint8(0), eth(macA, macB, typ, innerTCP()))
 	}
 	for _, port := range []uint16{portVXLAN, portVXLANGPE, portGENEVE, portGTPU} {

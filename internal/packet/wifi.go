@@ -157,12 +157,27 @@ func (d *Decoder) dot11(b []byte, padded bool, p *Packet) bool {
 		d.keyMAC(p, 0)
 		return true
 	}
-	b = b[n:]
+	b = b[n+meshControl(b[n:], qos):]
 	if qos&0x80 != 0 && len(b) > 14 { // A-MSDU: the first of the frames in it
 		p.DstMAC, p.SrcMAC = [6]byte(b), [6]byte(b[6:])
 		b = cut(b[14:], int(be16(b[12:])))
 	}
 	return d.llcHeader(b, p, 0)
+}
+
+// meshControl returns how long the mesh control field at the front of b is (IEEE 802.11-2020 sections 9.2.4.5.9,
+// 9.2.4.7.3): flags, TTL and sequence number, and up to two addresses. Outside meshes its bit is one of a number, so the
+// field is taken only where SNAP follows it and is not there without it.
+func meshControl(b []byte, qos uint16) int {
+	const present, snap = 0x100, "\xaa\xaa\x03"
+	if qos&present == 0 || len(b) < 6 || string(b[:3]) == snap || b[0]&3 == 3 {
+		return 0
+	}
+	n := 6 + 6*int(b[0]&3)
+	if len(b) < n+len(snap) || string(b[n:n+len(snap)]) != snap {
+		return 0
+	}
+	return n
 }
 
 func cutFront(b []byte, n int) []byte {
