@@ -47,6 +47,7 @@ func marks() []Protocol {
 		{"aerospike", Matcher{On: TCP, Bytes: "\x02\x03\x00\x00\x00\x00", MinLen: 30, Func: at(8, "\x16")}},                                                               // message, with its header of 22 bytes
 		{"bitcoin", Matcher{On: TCP, Bytes: "\x0b\x11\x09\x07", MinLen: 24}},                                                                                              // test network
 		{"bitcoin", Matcher{On: TCP, Bytes: "\xfa\xbf\xb5\xda", MinLen: 24}},                                                                                              // regression test
+		{"bitcoin", Matcher{On: TCP, Offset: 4, Bytes: "version\x00\x00\x00\x00\x00", MinLen: 24, Func: beyondReference}},                                                 // other networks
 		{"stun", Matcher{On: TCP, Bytes: "RSP/1.0 CLI_STUN"}},                                                                                                             // what a client asks to know where it is, in text
 		{"stun", Matcher{On: UDP, Bytes: "RSP/2.0 STUN"}},
 		{"thrift", Matcher{On: TCP, Bytes: "\x80\x01\x00", MinLen: 12, Func: thriftCall(0)}},            // Thrift binary protocol without frames
