@@ -36,6 +36,7 @@ type http3 struct {
 	http2
 	tables  [2]qpackTable // of what each side sends
 	streams [2]map[uint64]*http3Stream
+	blocked [2]int    // streams that wait for the table, or more
 	floor   [2]uint64 // streams below it that are not known were forgotten
 }
 
@@ -266,6 +267,7 @@ func (h *http3) read(s *Session, sender Dir, id uint64, st *http3Stream, b []byt
 			h.settings(s, sender, payload)
 		} else if err := h.section(s, sender, id, st, payload, n+head+len(payload)); errors.Is(err, errQPACKBlocked) {
 			st.blocked = true
+			h.blocked[sender]++
 			return n, true
 		} else if err != nil {
 			return n, false
@@ -277,6 +279,9 @@ func (h *http3) read(s *Session, sender Dir, id uint64, st *http3Stream, b []byt
 // settings takes what a side allows the other: the size of its table (RFC 9204 section 5).
 func (h *http3) settings(s *Session, sender Dir, b []byte) {
 	t := &h.tables[sender.Other()]
+	if t.settled { // there are no others (RFC 9114 section 7.2.4)
+		return
+	}
 	for r := (tlsReader{b: b}); len(r.b) > 0 && !r.bad; {
 		if id, v := r.varint(), r.varint(); id == http3TableCapacity && !r.bad {
 			t.most = v
@@ -288,12 +293,21 @@ func (h *http3) settings(s *Session, sender Dir, b []byte) {
 
 // unblock reads on where field sections waited for the table of the sender.
 func (h *http3) unblock(s *Session, sender Dir) {
+	if h.blocked[sender] == 0 {
+		return
+	}
 	all := h.streams[sender]
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		if st := all[id]; st.blocked && !st.over {
-			st.blocked = false
-			h.next(s, sender, id, st, nil)
+	var ids []uint64
+	for id, st := range all {
+		if st.blocked && !st.over {
+			ids = append(ids, id)
 		}
+	}
+	slices.Sort(ids) // so that the same packets give the same document
+	h.blocked[sender] = 0
+	for _, id := range ids {
+		all[id].blocked = false
+		h.next(s, sender, id, all[id], nil)
 	}
 }
 
