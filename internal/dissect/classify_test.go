@@ -138,7 +138,7 @@ func TestMarks(t *testing.T) {
 		{"kafka", TCP, 9092, "\x00\x00\x00\x14\x00\x12\x00\x03\x00\x00\x00\x01\x00\x06client"},
 		{"zookeeper", TCP, 2181, zeros("\x00\x00\x00\x2d\x00\x00\x00\x00", 49)},
 		{"nats", TCP, 4222, "INFO {\"server_id\":\"N\",\"version\":\"2.10.0\"}\r\n"},
-		{"http stomp", TCP, 61613, "CONNECT\naccept-version:1.2\nhost:example.org\n\n\x00"},
+		{"stomp", TCP, 61613, "CONNECT\naccept-version:1.2\nhost:example.org\n\n\x00"},
 		{"coap", UDP, 5683, "\x44\x01\x84\x9e\x51\x55\x77\xe8\xb2\x48\x69\x04\x54\x65\x73\x74"},
 		{"x11", TCP, 6000, "l\x00\x0b\x00\x00\x00\x12\x00\x10\x00\x00\x00"},
 		{"x11", TCP, 6000, "B\x00\x00\x0b\x00\x00\x00\x12\x00\x10\x00\x00"},

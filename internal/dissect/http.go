@@ -148,7 +148,7 @@ func newHTTP(r *spi.Registry) Protocol {
 		for _, on := range []Transport{TCP, SCTP} {
 			matchers = append(matchers, Matcher{On: on, Bytes: m, MinLen: len(m) + 1, Func: func(s *Session, _ Dir, b []byte) bool {
 				c := b[len(m)]
-				return c == ' ' && (s.Reference || !foreignTarget(b[len(m)+1:])) || c == '\r' || c == '\n'
+				return (c == ' ' || c == '\r' || c == '\n') && (s.Reference || !foreignTarget(b[len(m)+1:]))
 			}})
 		}
 	}
@@ -156,10 +156,10 @@ func newHTTP(r *spi.Registry) Protocol {
 }
 
 // foreignTarget reports whether what follows a method says that the request is of another protocol which took
-// over HTTP's methods: RTSP (RFC 7826), SIP (RFC 3261), NATS.
+// over HTTP's methods: RTSP (RFC 7826), SIP (RFC 3261), NATS, STOMP.
 func foreignTarget(b []byte) bool {
 	return len(b) > 0 && b[0] == '{' || hasPrefixFold(b, "rtsp:") || hasPrefixFold(b, "rtspu:") || hasPrefixFold(b, "rtsps:") ||
-		hasPrefixFold(b, "sip:") || hasPrefixFold(b, "sips:")
+		hasPrefixFold(b, "sip:") || hasPrefixFold(b, "sips:") || hasPrefixFold(b, "accept-version")
 }
 
 // noteHTTPService marks the protocol that is HTTP on the path.
