@@ -58,7 +58,8 @@ func (t *qpackTable) evict(size uint64) {
 	for ; t.size > size; n++ {
 		t.size -= qpackSize(t.entries[n])
 	}
-	t.entries = append(t.entries[:0], t.entries[n:]...)
+	clear(t.entries[:n]) // their text need not wait until append moves the rest
+	t.entries = t.entries[n:]
 	t.dropped += uint64(n) //nolint:gosec // not negative
 }
 
