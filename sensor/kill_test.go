@@ -8,12 +8,23 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"wirelake/internal/objstore"
 	"wirelake/testenv"
 )
+
+// buildProgram returns the path of the program, built from the sources at hand.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "wirelake")
+	if out, err := exec.Command("go", "build", "-o", program, "wirelake/cmd/wirelake").CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return program
+}
 
 // kills is how often the program must have died in the middle of an import.
 const kills = 20
