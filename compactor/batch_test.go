@@ -66,53 +66,20 @@ func TestBatchOfManyDays(t *testing.T) {
 	if len(keys) != 0 || stored != size {
 		t.Errorf("not stored: %v; %d bytes, told %d", keys, stored, size)
 	}
-	for day, docs := range documents(t, store) {
-		for _, d := range docs {
-			id, first := d[0], d[1]
-			if want[id] != d[2] {
-				t.Errorf("%s is\n%s\nwant\n%s", id, d[2], want[id])
-			}
-			if first != day {
-				t.Errorf("%s of %s is in the file of %s", id, first, day)
-			}
-			delete(want, id)
+	for key, d := range documents(t, store) {
+		id := d.String(spi.ID)
+		if got := string(d.AppendJSON(nil, nil)); got != want[id] {
+			t.Errorf("%s is\n%s\nwant\n%s", id, got, want[id])
 		}
+		first, _ := d.Int(spi.FirstPacket)
+		if day := time.UnixMilli(first).UTC().Format(time.DateOnly); day != dayOf(key) {
+			t.Errorf("%s of %s is in the file of %s", id, day, dayOf(key))
+		}
+		delete(want, id)
 	}
 	if len(want) != 0 {
 		t.Errorf("%d documents are not stored", len(want))
 	}
-}
-
-// documents returns id, day of the first packet and JSON of all documents by day of their file.
-func documents(t *testing.T, store objstore.Store) map[string][][3]string {
-	t.Helper()
-	schema, err := sessionfile.NewSchema(dissect.New().Registry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := sessionfile.NewReader(store, schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][][3]string{}
-	for obj, err := range store.List(t.Context(), "sessions/", "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := r.Open(t.Context(), obj.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		day := dayOf(obj.Key)
-		for d, err := range f.Documents(t.Context(), nil) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			first, _ := d.Int(spi.FirstPacket)
-			out[day] = append(out[day], [3]string{d.String(spi.ID), time.UnixMilli(first).UTC().Format(time.DateOnly), string(d.AppendJSON(nil, nil))})
-		}
-	}
-	return out
 }
 
 func TestBatchWhoseStoreFails(t *testing.T) {

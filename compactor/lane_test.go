@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -90,8 +91,16 @@ func newTestCompactor(t testing.TB, store objstore.Store, change func(*Config)) 
 	return c
 }
 
-// sessions reads all sessions of the store as "port first-last packets protocols of files", by id.
-func sessions(t testing.TB, store objstore.Store) map[string]string {
+// compactOnce runs a new compactor until nothing is left to do.
+func compactOnce(t testing.TB, store objstore.Store) {
+	t.Helper()
+	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// documents reads all sessions of the store, each with the key of its file.
+func documents(t testing.TB, store objstore.Store) iter.Seq2[string, *spi.Document] {
 	t.Helper()
 	schema, err := sessionfile.NewSchema(dissect.New().Registry())
 	if err != nil {
@@ -101,37 +110,49 @@ func sessions(t testing.TB, store objstore.Store) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make(map[string]string)
-	for obj, err := range store.List(t.Context(), "sessions/", "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := r.Open(t.Context(), obj.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for d, err := range f.Documents(t.Context(), nil) {
+	return func(yield func(string, *spi.Document) bool) {
+		for obj, err := range store.List(t.Context(), "sessions/", "") {
 			if err != nil {
 				t.Fatal(err)
 			}
-			port, _ := d.Int(spi.SourcePort)
-			first, _ := d.Int(spi.FirstPacket)
-			last, _ := d.Int(spi.LastPacket)
-			packets, _ := d.Int(spi.NetworkPackets)
-			var protocols []string
-			for v := range d.Each(spi.Protocol) {
-				protocols = append(protocols, v.Str)
+			f, err := r.Open(t.Context(), obj.Key)
+			if err != nil {
+				t.Fatal(err)
 			}
-			var files []string
-			for v := range d.Each(spi.FilePath) {
-				files = append(files, strings.TrimSuffix(strings.TrimPrefix(v.Str, "rotated-"), ".pcap"))
+			for d, err := range f.Documents(t.Context(), nil) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !yield(obj.Key, d) {
+					return
+				}
 			}
-			id := d.String(spi.ID)
-			if out[id] != "" {
-				t.Errorf("session %s is there twice", id)
-			}
-			out[id] = fmt.Sprintf("%d %d-%d %d %s of %s", port, first-testStart/1e6, last-testStart/1e6, packets, strings.Join(protocols, ","), strings.Join(files, ","))
 		}
+	}
+}
+
+// sessions reads all sessions of the store as "port first-last packets protocols of files", by id.
+func sessions(t testing.TB, store objstore.Store) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	for _, d := range documents(t, store) {
+		port, _ := d.Int(spi.SourcePort)
+		first, _ := d.Int(spi.FirstPacket)
+		last, _ := d.Int(spi.LastPacket)
+		packets, _ := d.Int(spi.NetworkPackets)
+		var protocols []string
+		for v := range d.Each(spi.Protocol) {
+			protocols = append(protocols, v.Str)
+		}
+		var files []string
+		for v := range d.Each(spi.FilePath) {
+			files = append(files, strings.TrimSuffix(strings.TrimPrefix(v.Str, "rotated-"), ".pcap"))
+		}
+		id := d.String(spi.ID)
+		if out[id] != "" {
+			t.Errorf("session %s is there twice", id)
+		}
+		out[id] = fmt.Sprintf("%d %d-%d %d %s of %s", port, first-testStart/1e6, last-testStart/1e6, packets, strings.Join(protocols, ","), strings.Join(files, ","))
 	}
 	return out
 }
@@ -160,22 +181,16 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // sessions span chunks and processes, and each comes out once.
 func TestLaneGoesOn(t *testing.T) {
 	store := fileStore(t)
-	once := func() {
-		t.Helper()
-		if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-			t.Fatal(err)
-		}
-	}
 	putChunk(t, store, 0, false, 1, []uint16{1001, 1002}, 0, 10)
-	once()
+	compactOnce(t, store)
 	if got := sessions(t, store); len(got) != 0 {
 		t.Errorf("sessions that go on were written: %v", got)
 	}
 	putChunk(t, store, 1, false, 1, []uint16{1001}, 40, 80)
-	once()
+	compactOnce(t, store)
 	putChunk(t, store, 2, true, 1, []uint16{1001, 1003}, 120)
-	once()
-	once()
+	compactOnce(t, store)
+	compactOnce(t, store)
 	got := sessions(t, store)
 	for _, want := range []string{"1001 0-120000 5 udp of 0,1,2", "1002 0-10000 2 udp of 0", "1003 120000-120000 1 udp of 2"} {
 		if !hasSession(got, want) {
@@ -213,9 +228,7 @@ func TestQuietLane(t *testing.T) {
 func TestQuietLaneKilled(t *testing.T) {
 	store := fileStore(t)
 	putChunk(t, store, 0, false, 1, []uint16{1001}, 0, 10)
-	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	compactOnce(t, store)
 	before, _, err := objstore.GetAll(t.Context(), store, checkpointKey(testSensor, testLane))
 	if err != nil {
 		t.Fatal(err)
@@ -238,9 +251,7 @@ func TestQuietLaneKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	putChunk(t, store, 1, true, 1, []uint16{1001}, 20)
-	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	compactOnce(t, store)
 	got := sessions(t, store)
 	if len(got) != 2 || !hasSession(got, "1001 0-10000 2 udp of 0") || !hasSession(got, "1001 20000-20000 1 udp of 1") {
 		t.Errorf("got %v, want the session that was saved and a new one", got)
@@ -251,9 +262,7 @@ func TestQuietLaneKilled(t *testing.T) {
 func TestUnknownLinkType(t *testing.T) {
 	store := fileStore(t)
 	putChunk(t, store, 0, true, 147, []uint16{1001, 1002}, 0, 1)
-	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	compactOnce(t, store)
 	got := sessions(t, store)
 	if len(got) != 1 {
 		t.Fatalf("got %v, want one session of all packets of the link type", got)
@@ -274,9 +283,7 @@ func TestUnreadableChunk(t *testing.T) {
 		t.Fatal(err)
 	}
 	putChunk(t, store, 2, true, 1, []uint16{1001}, 2)
-	if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	compactOnce(t, store)
 	if got := sessions(t, store); !hasSession(got, "1001 0-2000 2 udp of 0,2") || len(got) != 1 {
 		t.Errorf("got %v, want the session of both good chunks", got)
 	}
@@ -295,21 +302,15 @@ func TestPacketFromTheFuture(t *testing.T) {
 	const years = 10 * 365 * 24 * 3600
 	for _, restarts := range []bool{false, true} {
 		store := fileStore(t)
-		once := func() {
-			t.Helper()
-			if err := newTestCompactor(t, store, nil).Run(t.Context(), true); err != nil {
-				t.Fatal(err)
-			}
-		}
 		putChunk(t, store, 0, false, 1, []uint16{1001, 1002}, 0, 10)
 		putChunk(t, store, 1, false, 1, []uint16{1001}, 20, years)
 		for i := range int64(4) {
 			putChunkAt(t, store, 2+uint64(i), i == 3, 1, testStart+years*1e9+1+i, []uint16{1001, 1003}, 30+20*i, 40+20*i)
 			if restarts {
-				once()
+				compactOnce(t, store)
 			}
 		}
-		once()
+		compactOnce(t, store)
 		got := sessions(t, store)
 		for _, want := range []string{
 			"1001 0-20000 3 udp of 0,1", "1002 0-10000 2 udp of 0",
