@@ -71,7 +71,7 @@ func New(set *dissect.Set, cfg Config, geo Lookup, emit func(*Session)) *Builder
 		set: set, cfg: cfg, geo: geo, emit: emit,
 		flows:   make(map[packet.Key]*flow),
 		scratch: set.Registry().NewDocument(),
-		waiting: dissect.EarlyBytes{Max: int(cfg.MemoryBytes) / waitingPart},
+		waiting: dissect.EarlyBytes{Max: int(cfg.EarlyBytes)},
 	}
 	for k := range b.lists {
 		b.lists[k].prev, b.lists[k].next = &b.lists[k], &b.lists[k]

@@ -35,6 +35,7 @@ type Config struct {
 
 	ReassemblyBytes config.Size `koanf:"reassembly_bytes" help:"out-of-order bytes kept for one direction of a TCP session"`
 	BufferBytes     config.Size `koanf:"buffer_bytes" help:"bytes that the dissectors of one session may hold back"`
+	EarlyBytes      config.Size `koanf:"early_bytes" help:"a lane's memory for pieces of SMB files that came before those in front of them, 16 MiB a file; 0: 192 KiB a file, within buffer_bytes"`
 	DocumentBytes   config.Size `koanf:"document_bytes" help:"memory of one session's document; past it values are left out and the session is tagged"`
 	MemoryBytes     config.Size `koanf:"memory_bytes" help:"for all open sessions of a lane; past it those idle longest are saved early"`
 
@@ -58,7 +59,7 @@ func DefaultConfig() Config {
 		TCPCloseLag: 5 * time.Second,
 		SegmentAge:  480 * time.Second, SegmentPackets: 10000,
 		Disorder: 5 * time.Second,
-		// Together a megabyte, one for each direction being reassembled.
+		// Together a megabyte a session, with ReassemblyBytes for each direction and EarlyBytes at 0.
 		ReassemblyBytes: 128 << 10, BufferBytes: config.Size(dissect.DefaultLimits().Buffer), DocumentBytes: spi.MaxDocumentBytes, MemoryBytes: 512 << 20,
 	}
 }
@@ -95,6 +96,9 @@ func (c Config) Validate() error {
 	if c.BufferBytes < minReassembly {
 		errs = append(errs, fmt.Errorf("buffer_bytes: %d is under %d", c.BufferBytes, minReassembly))
 	}
+	if c.EarlyBytes < 0 || c.EarlyBytes > c.MemoryBytes/2 {
+		errs = append(errs, fmt.Errorf("early_bytes: %d is not from 0 up to half of memory_bytes, %d", c.EarlyBytes, c.MemoryBytes))
+	}
 	return errors.Join(errs...)
 }
 
@@ -102,6 +106,4 @@ const (
 	minReassembly = 64 << 10
 	minDocument   = 16 << 10
 	minMemory     = 1 << 20
-
-	waitingPart = 8 // of MemoryBytes one part is for pieces of files that wait for those in front of them
 )

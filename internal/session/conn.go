@@ -52,7 +52,10 @@ func (b *Builder) connOf(f *flow) *conn {
 	s.Src, s.SrcPort = src.Addr(), src.Port()
 	s.Dst, s.DstPort = dst.Addr(), dst.Port()
 	s.First, s.Now = f.first, f.last
-	s.Reference, s.Expected, s.Early, s.Keys = b.cfg.Reference, &b.expected, &b.waiting, b.cfg.Keys
+	s.Reference, s.Expected, s.Keys = b.cfg.Reference, &b.expected, b.cfg.Keys
+	if b.waiting.Max > 0 {
+		s.Early = &b.waiting
+	}
 	switch {
 	case f.key.IsIP():
 		s.IPProtocol = f.proto
