@@ -117,12 +117,12 @@ func (p *gtp) version1(s *Session, b []byte) int {
 	if n > len(b) {
 		return 0
 	}
-	name := map[byte]string{
+	name := nameOf([]string{
 		1: "echo-request", 2: "echo-response", 3: "version-not-supported", 16: "create-pdp-request", 17: "create-pdp-response", 18: "update-pdp-request",
 		19: "update-pdp-response", 20: "delete-pdp-request", 21: "delete-pdp-response", 26: "error-indication", 27: "pdu-notification-request",
 		32: "send-routeing-request", 33: "send-routeing-response", 48: "identification-request", 49: "identification-response",
 		31: "supported-extension-headers", 254: "end-marker", 50: "sgsn-context-request", 51: "sgsn-context-response", 52: "sgsn-context-ack", 53: "forward-relocation-request", 54: "forward-relocation-response",
-	}[b[1]]
+	}, b[1])
 	p.message(s, 1, name, b[1])
 	p.tunnel(s, b[4:])
 	w := wire{b: b[head:n]}
@@ -225,7 +225,7 @@ func (p *gtp) version2(s *Session, b []byte) int {
 	if n > len(b) {
 		return 0
 	}
-	name := map[byte]string{
+	name := nameOf([]string{
 		1: "echo-request", 2: "echo-response", 3: "version-not-supported", 32: "create-session-request", 33: "create-session-response",
 		34: "modify-bearer-request", 35: "modify-bearer-response", 36: "delete-session-request", 37: "delete-session-response",
 		38: "change-notification-request", 39: "change-notification-response", 64: "modify-bearer-command", 66: "delete-bearer-command",
@@ -233,7 +233,7 @@ func (p *gtp) version2(s *Session, b []byte) int {
 		99: "delete-bearer-request", 100: "delete-bearer-response", 128: "identification-request", 129: "identification-response",
 		130: "context-request", 131: "context-response", 132: "context-ack", 133: "forward-relocation-request", 134: "forward-relocation-response",
 		170: "release-access-bearers-request", 171: "release-access-bearers-response", 176: "downlink-data-notification", 177: "downlink-data-notification-ack",
-	}[b[1]]
+	}, b[1])
 	p.message(s, 2, name, b[1])
 	w := wire{b: b[4:n]}
 	if b[0]&0x08 != 0 {

@@ -68,9 +68,9 @@ func (p *imap) fetched(s *Session, d *imapDir, line []byte) {
 func imapSection(item []byte) (section string, offset int, binary, ok bool) {
 	const longest = 64
 	upper := bytes.ToUpper(item)
-	for name, section := range map[string]string{"RFC822": "", "RFC822.HEADER": "HEADER", "RFC822.TEXT": "TEXT"} {
+	for _, name := range [...]string{"RFC822", "RFC822.HEADER", "RFC822.TEXT"} {
 		if rest, ok := bytes.CutSuffix(upper, []byte(name)); ok && (len(rest) == 0 || rest[len(rest)-1] == ' ' || rest[len(rest)-1] == '(') {
-			return section, -1, false, true
+			return strings.TrimPrefix(name[len("RFC822"):], "."), -1, false, true
 		}
 	}
 	offset = -1

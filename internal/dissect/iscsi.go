@@ -91,11 +91,11 @@ func (p *iscsi) Gap(_ *Session, dir Dir, missing int) Status { return p.frames.g
 
 // iscsiOperation returns the name of a kind of message (section 11.2.1.2), "" for none.
 func iscsiOperation(op byte) string {
-	return map[byte]string{
+	return nameOf([]string{
 		0x00: "nop-out", 0x01: "scsi-command", 0x02: "task-request", 0x03: "login-request", 0x04: "text-request", 0x05: "data-out", 0x06: "logout-request",
 		0x10: "snack-request", 0x20: "nop-in", 0x21: "scsi-response", 0x22: "task-response", 0x23: "login-response", 0x24: "text-response", 0x25: "data-in",
 		0x26: "logout-response", 0x31: "r2t", 0x32: "async", 0x3f: "reject",
-	}[op]
+	}, op)
 }
 
 func (p *iscsi) message(s *Session, m []byte) {
@@ -155,14 +155,14 @@ func (p *iscsi) texts(s *Session, b []byte, answer bool) {
 
 // scsiCommand returns the name of a SCSI command by its operation code (SPC-5, SBC-4).
 func scsiCommand(op byte) string {
-	if name := map[byte]string{
+	if name := nameOf([]string{
 		0x00: "TEST UNIT READY", 0x03: "REQUEST SENSE", 0x04: "FORMAT UNIT", 0x08: "READ(6)", 0x0a: "WRITE(6)", 0x12: "INQUIRY", 0x15: "MODE SELECT(6)",
 		0x16: "RESERVE(6)", 0x17: "RELEASE(6)", 0x1a: "MODE SENSE(6)", 0x1b: "START STOP UNIT", 0x25: "READ CAPACITY(10)", 0x28: "READ(10)", 0x2a: "WRITE(10)",
 		0x2e: "WRITE AND VERIFY(10)", 0x2f: "VERIFY(10)", 0x35: "SYNCHRONIZE CACHE(10)", 0x41: "WRITE SAME(10)", 0x42: "UNMAP", 0x4d: "LOG SENSE",
 		0x55: "MODE SELECT(10)", 0x5a: "MODE SENSE(10)", 0x5e: "PERSISTENT RESERVE IN", 0x5f: "PERSISTENT RESERVE OUT", 0x83: "EXTENDED COPY",
 		0x88: "READ(16)", 0x89: "COMPARE AND WRITE", 0x8a: "WRITE(16)", 0x91: "SYNCHRONIZE CACHE(16)", 0x93: "WRITE SAME(16)", 0x9e: "SERVICE ACTION IN(16)",
 		0xa0: "REPORT LUNS", 0xa3: "MAINTENANCE IN", 0xa8: "READ(12)", 0xaa: "WRITE(12)",
-	}[op]; name != "" {
+	}, op); name != "" {
 		return name
 	}
 	return "0x" + strconv.FormatUint(uint64(op)|0x100, 16)[1:]

@@ -189,7 +189,7 @@ func (p *mqtt) connect(s *Session, b []byte) {
 		return
 	}
 	p.version = b[0]
-	if name := map[byte]string{3: "3.1", 4: "3.1.1", 5: "5.0"}[p.version]; name != "" {
+	if name := nameOf([]string{3: "3.1", 4: "3.1.1", 5: "5.0"}, p.version); name != "" {
 		s.Doc.AddString(p.f.version, name)
 	}
 	flags := b[1]

@@ -53,11 +53,22 @@ func rpcCall(b []byte) bool {
 
 // rpcProgram returns the name of a program (IANA, "RPC Program Numbers").
 func rpcProgram(n uint64) string {
-	if name := map[uint64]string{
-		100000: "portmapper", 100001: "rstatd", 100002: "rusersd", 100003: "nfs", 100004: "ypserv", 100005: "mountd", 100007: "ypbind", 100008: "walld",
-		100009: "yppasswdd", 100011: "rquotad", 100017: "rexd", 100021: "nlockmgr", 100024: "status", 100227: "nfs_acl", 100232: "sadmind", 150001: "pcnfsd",
-		300019: "amd", 390113: "nsrexecd",
-	}[n]; name != "" {
+	const first, last = 100000, 100232
+	name := ""
+	switch {
+	case n >= first && n <= last:
+		name = nameOf([]string{
+			0: "portmapper", 1: "rstatd", 2: "rusersd", 3: "nfs", 4: "ypserv", 5: "mountd", 7: "ypbind", 8: "walld", 9: "yppasswdd", 11: "rquotad",
+			17: "rexd", 21: "nlockmgr", 24: "status", 227: "nfs_acl", 232: "sadmind",
+		}, int(n-first))
+	case n == 150001:
+		name = "pcnfsd"
+	case n == 300019:
+		name = "amd"
+	case n == 390113:
+		name = "nsrexecd"
+	}
+	if name != "" {
 		return name
 	}
 	return strconv.FormatUint(n, 10)
