@@ -3,6 +3,7 @@ package sessionfile
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,6 +58,16 @@ type File struct {
 // Open reads the footer of the object at key: one GET, or two when the footer is larger
 // than 128 KiB. Its errors wrap [ErrCorrupt] when the object is damaged.
 func (r *Reader) Open(ctx context.Context, key string) (*File, error) {
+	for {
+		f, err := r.open(ctx, key)
+		if !errors.Is(err, ErrChanged) {
+			return f, err
+		}
+	}
+}
+
+// open is Open, or ErrChanged when the object was replaced between the GETs.
+func (r *Reader) open(ctx context.Context, key string) (*File, error) {
 	tail, obj, err := r.store.GetRange(ctx, key, -tailBytes, 0)
 	if err != nil {
 		return nil, err
@@ -73,7 +84,12 @@ func (r *Reader) Open(ctx context.Context, key string) (*File, error) {
 	tailAt := obj.Size - int64(len(tail))
 	b := tail
 	if at < tailAt {
-		if b, _, err = r.store.GetRange(ctx, key, at, tailAt-at); err != nil {
+		var now objstore.Object
+		b, now, err = r.store.GetRange(ctx, key, at, tailAt-at)
+		if errors.Is(err, objstore.ErrRange) || err == nil && now.ETag != obj.ETag {
+			return nil, fmt.Errorf("%w: %q", ErrChanged, key)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if int64(len(b)) != tailAt-at {

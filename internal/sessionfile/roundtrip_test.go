@@ -310,3 +310,66 @@ func TestOtherSchemas(t *testing.T) {
 		t.Error("a column that the file lacks is there")
 	}
 }
+
+// replacing is a store whose object is replaced once, when it was read for the first time.
+type replacing struct {
+	objstore.Store
+	by []byte
+}
+
+func (r *replacing) GetRange(ctx context.Context, key string, off, n int64) ([]byte, objstore.Object, error) {
+	b, o, err := r.Store.GetRange(ctx, key, off, n)
+	if r.by != nil && err == nil {
+		_, err = objstore.PutBytes(ctx, r.Store, key, r.by)
+		r.by = nil
+	}
+	return b, o, err
+}
+
+// A file that is replaced between the two reads of a large footer is opened as it is then.
+func TestOpenWhileReplaced(t *testing.T) {
+	reg := spi.NewRegistry()
+	var fields []spi.FieldID
+	for i := range 3000 {
+		fields = append(fields, reg.Declare(spi.Field{Path: fmt.Sprintf("x.field%d", i), Type: spi.Term}))
+	}
+	schema := testSchema(t, reg.Freeze())
+	file := func(node string, fields []spi.FieldID) []byte {
+		d := reg.NewDocument()
+		d.SetString(spi.Node, node)
+		for _, f := range fields {
+			d.SetString(f, node+strings.Repeat("x", 20))
+		}
+		b, _ := encode(t, schema, []*spi.Document{d})
+		return b
+	}
+	for name, by := range map[string][]byte{
+		"as large": file("b", fields), "larger": file("b longer", fields), "small": file("b small", nil),
+	} {
+		dir, err := objstore.Open(t.Context(), "file://"+t.TempDir(), objstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const key = "some/key.parquet"
+		if _, err := objstore.PutBytes(t.Context(), dir, key, file("a", fields)); err != nil {
+			t.Fatal(err)
+		}
+		store := &replacing{Store: dir, by: by}
+		r, err := NewReader(store, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := r.Open(t.Context(), key)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for d, err := range f.Documents(t.Context(), nil) {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got := d.String(spi.Node); !strings.HasPrefix(got, "b") {
+				t.Errorf("%s: node %q, want that of the new file", name, got)
+			}
+		}
+	}
+}
