@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync/atomic"
+	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -102,9 +103,9 @@ func (b *batch) spool(d *spi.Document, day string) (err error) {
 }
 
 // put writes the batch's files to the store, replacing what an attempt that was
-// cut short left under the same keys, and returns the keys. Check is asked before each.
-func (b *batch) put(ctx context.Context, store objstore.Store, check func() error) (keys []string, size int64, err error) {
-	var bytes atomic.Int64
+// cut short left under the same keys, and returns them. Check is asked before each.
+func (b *batch) put(ctx context.Context, store objstore.Store, check func() error) (files []objstore.Object, err error) {
+	var mu sync.Mutex // of files
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(putDays)
 	one := func(day string, f *spooledFile) error {
@@ -115,22 +116,23 @@ func (b *batch) put(ctx context.Context, store objstore.Store, check func() erro
 		if err := check(); err != nil {
 			return err
 		}
-		if _, err := store.Put(ctx, b.key(day), f.tmp, info.Bytes); err != nil {
+		obj, err := store.Put(ctx, b.key(day), f.tmp, info.Bytes)
+		if err != nil {
 			return err
 		}
-		bytes.Add(info.Bytes)
+		mu.Lock()
+		defer mu.Unlock()
+		files = append(files, obj)
 		return nil
 	}
 	for day, f := range b.days {
-		keys = append(keys, b.key(day))
 		group.Go(func() error { return one(day, f) })
 	}
 	others, err := b.otherDays()
 	if err != nil {
-		return nil, 0, errors.Join(err, group.Wait())
+		return nil, errors.Join(err, group.Wait())
 	}
 	for day, docs := range others {
-		keys = append(keys, b.key(day))
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -146,10 +148,10 @@ func (b *batch) put(ctx context.Context, store objstore.Store, check func() erro
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	slices.Sort(keys)
-	return keys, bytes.Load(), nil
+	slices.SortFunc(files, func(a, b objstore.Object) int { return strings.Compare(a.Key, b.Key) })
+	return files, nil
 }
 
 // otherDays returns the documents of the days past openDays.

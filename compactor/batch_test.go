@@ -45,26 +45,24 @@ func TestBatchOfManyDays(t *testing.T) {
 		t.Errorf("%d files are open, want %d", len(b.days), openDays)
 	}
 	store := fileStore(t)
-	keys, size, err := b.put(t.Context(), store, func() error { return nil })
+	files, err := b.put(t.Context(), store, func() error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := b.discard(); err != nil {
 		t.Fatal(err)
 	}
-	var stored int64
 	for obj, err := range store.List(t.Context(), "sessions/", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(keys) == 0 || obj.Key != keys[0] {
-			t.Fatalf("the store has %s, keys told are %v", obj.Key, keys)
+		if len(files) == 0 || obj.Key != files[0].Key || obj.Size != files[0].Size || obj.ETag != files[0].ETag {
+			t.Fatalf("the store has %+v, told are %+v", obj, files)
 		}
-		keys = keys[1:]
-		stored += obj.Size
+		files = files[1:]
 	}
-	if len(keys) != 0 || stored != size {
-		t.Errorf("not stored: %v; %d bytes, told %d", keys, stored, size)
+	if len(files) != 0 {
+		t.Errorf("not stored: %+v", files)
 	}
 	for key, d := range documents(t, store) {
 		id := d.String(spi.ID)
@@ -105,8 +103,8 @@ func TestBatchWhoseStoreFails(t *testing.T) {
 	if err := os.WriteFile(path.Join(dir, "sessions"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if keys, _, err := b.put(context.Background(), store, func() error { return nil }); err == nil {
-		t.Errorf("stored %v", keys)
+	if files, err := b.put(context.Background(), store, func() error { return nil }); err == nil {
+		t.Errorf("stored %+v", files)
 	}
 	if err := b.discard(); err != nil {
 		t.Error(err)

@@ -57,6 +57,7 @@ type indexJob struct {
 	file   string
 	day    string
 	bodies []*elastic.Body // its hot documents; nil: read the file
+	etag   string          // of the file that has them
 	bytes  int
 	after  time.Time // not before
 }
@@ -69,11 +70,11 @@ func newIndexer(store objstore.Store, es *elastic.Client, files *sessionfile.Rea
 func (x *indexer) bodyBytes() int { return x.es.BulkBytes() }
 
 // add queues the files of a committed batch with their hot documents.
-func (x *indexer) add(ctx context.Context, l *lane, files []string, hot map[string][]*elastic.Body) {
+func (x *indexer) add(ctx context.Context, l *lane, files []objstore.Object, hot map[string][]*elastic.Body) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, file := range files {
-		job := indexJob{lane: l, file: file, day: dayOf(file)}
+		job := indexJob{lane: l, file: file.Key, etag: file.ETag, day: dayOf(file.Key)}
 		for _, b := range hot[job.day] {
 			job.bytes += b.Len()
 		}
@@ -82,7 +83,7 @@ func (x *indexer) add(ctx context.Context, l *lane, files []string, hot map[stri
 			x.queued += job.bytes
 		} else {
 			job.bytes = 0
-			x.log.DebugContext(ctx, "hot documents set aside, they will be read from Parquet", "file", file)
+			x.log.DebugContext(ctx, "hot documents set aside, they will be read from Parquet", "file", file.Key)
 		}
 		x.push(job)
 	}
@@ -235,7 +236,7 @@ func (x *indexer) index(ctx context.Context, job *indexJob) error {
 		return err
 	}
 	if job.bodies == nil {
-		return indexFile(ctx, x.files, x.es, job.file, job.day)
+		return indexFile(ctx, x.store, x.files, x.es, job.file, job.day)
 	}
 	for i, b := range job.bodies {
 		if _, err := x.es.Bulk(ctx, job.day, b); err != nil {
@@ -243,7 +244,11 @@ func (x *indexer) index(ctx context.Context, job *indexJob) error {
 		}
 		job.bodies[i] = nil
 	}
-	return nil
+	err := unchanged(ctx, x.store, job.file, job.etag)
+	if errors.Is(err, sessionfile.ErrChanged) {
+		return indexFile(ctx, x.store, x.files, x.es, job.file, job.day)
+	}
+	return err
 }
 
 // prepare makes the day's index the first time, and fills it with the Parquet
@@ -291,7 +296,7 @@ func (x *indexer) fill(ctx context.Context, day, except string) error {
 		if obj.Key == except || !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
-		if err := indexFile(ctx, x.files, x.es, obj.Key, day); err != nil {
+		if err := indexFile(ctx, x.store, x.files, x.es, obj.Key, day); err != nil {
 			return err
 		}
 	}

@@ -347,13 +347,17 @@ func (l *lane) commit(ctx context.Context) error {
 	}
 	began := time.Now()
 	b := l.batch
-	keys, size, err := b.put(ctx, l.c.store, l.c.lease.Check)
+	files, err := b.put(ctx, l.c.store, l.c.lease.Check)
 	if err != nil {
 		return err
 	}
 	l.takeIndexed()
-	if l.c.index != nil {
-		l.cp.Unindexed = append(l.cp.Unindexed, keys...)
+	var size int64
+	for _, f := range files {
+		size += f.Size
+		if l.c.index != nil {
+			l.cp.Unindexed = append(l.cp.Unindexed, f.Key)
+		}
 	}
 	l.cp.Epoch = l.c.lease.Epoch()
 	if l.cp.Open, err = l.openFlows(); err != nil {
@@ -369,7 +373,7 @@ func (l *lane) commit(ctx context.Context) error {
 	l.c.metrics.batches.Inc()
 	l.c.metrics.parquetBytes.Add(float64(size))
 	if l.c.index != nil {
-		l.c.index.add(ctx, l, keys, b.hot)
+		l.c.index.add(ctx, l, files, b.hot)
 	}
 	l.batch, l.raw = nil, 0
 	if l.cp.Final {

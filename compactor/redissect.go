@@ -158,6 +158,9 @@ func (r *redissector) attempt(ctx context.Context, key string) (res RedissectRes
 		r.parts.Log.ErrorContext(ctx, "session file left as it is", "error", err)
 		return res, nil
 	}
+	if errors.Is(err, objstore.ErrNotFound) {
+		return res, nil // deleted since it was listed
+	}
 	if err != nil {
 		return res, err
 	}
@@ -214,7 +217,7 @@ func (r *redissector) index(ctx context.Context, key string) error {
 	if _, err := r.parts.Elastic.EnsureIndex(ctx, day); err != nil {
 		return err
 	}
-	if err := indexFile(ctx, r.files, r.parts.Elastic, key, day); err != nil {
+	if err := indexFile(ctx, r.parts.Store, r.files, r.parts.Elastic, key, day); err != nil {
 		return err
 	}
 	return r.parts.Elastic.Refresh(ctx, day)
@@ -352,6 +355,9 @@ func (r *redissector) segments(ctx context.Context, key string, roots map[string
 				continue
 			}
 			f, err := r.files.Open(ctx, obj.Key)
+			if errors.Is(err, objstore.ErrNotFound) {
+				continue // deleted since it was listed
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -77,7 +77,7 @@ func reindexDay(ctx context.Context, store objstore.Store, files *sessionfile.Re
 		if !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
-		if err := indexFile(ctx, files, es, obj.Key, day); err != nil {
+		if err := indexFile(ctx, store, files, es, obj.Key, day); err != nil {
 			return err
 		}
 	}
@@ -87,24 +87,52 @@ func reindexDay(ctx context.Context, store objstore.Store, files *sessionfile.Re
 	return set(true)
 }
 
-// indexFile indexes the hot fields of all sessions of a Parquet file.
-func indexFile(ctx context.Context, files *sessionfile.Reader, es *elastic.Client, key, day string) error {
+// indexFile indexes the hot fields of all sessions of a Parquet file. When it returns, Elasticsearch has those that the
+// file has then: who replaces a file indexes it afterwards, and what another read of the old one must not come last.
+func indexFile(ctx context.Context, store objstore.Store, files *sessionfile.Reader, es *elastic.Client, key, day string) error {
+	for {
+		err := indexContent(ctx, store, files, es, key, day)
+		if errors.Is(err, objstore.ErrNotFound) {
+			return nil // deleted: it has no sessions
+		}
+		if !errors.Is(err, sessionfile.ErrChanged) {
+			return err
+		}
+	}
+}
+
+// unchanged returns sessionfile.ErrChanged when the file at key is not the one with the ETag any more. One that was
+// deleted has nothing else to index.
+func unchanged(ctx context.Context, store objstore.Store, key, etag string) error {
+	now, err := store.Head(ctx, key)
+	if err == nil && now.ETag != etag {
+		err = fmt.Errorf("%w: %q", sessionfile.ErrChanged, key)
+	}
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// indexContent indexes what the file has when it begins, and returns sessionfile.ErrChanged when the file has something
+// else when it ends.
+func indexContent(ctx context.Context, store objstore.Store, files *sessionfile.Reader, es *elastic.Client, key, day string) error {
 	f, err := files.Open(ctx, key)
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, sending := errgroup.WithContext(ctx)
 	group.SetLimit(indexWorkers)
 	body := &elastic.Body{}
 	send := func() {
 		b := body
 		body = &elastic.Body{}
 		group.Go(func() error {
-			_, err := es.Bulk(ctx, day, b)
+			_, err := es.Bulk(sending, day, b)
 			return err
 		})
 	}
-	for d, err := range f.Documents(ctx, elastic.Needed(files.Schema().Registry())) {
+	for d, err := range f.Documents(sending, elastic.Needed(files.Schema().Registry())) {
 		if err != nil {
 			return errors.Join(err, group.Wait()) // what was sent may stay: it is right
 		}
@@ -116,5 +144,8 @@ func indexFile(ctx context.Context, files *sessionfile.Reader, es *elastic.Clien
 	if body.Docs() > 0 {
 		send()
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return unchanged(ctx, store, key, f.Object.ETag)
 }
