@@ -295,6 +295,7 @@ func (r *importRun) lane(ctx context.Context, src *openInput, number int) (*lane
 		r.numbers[k] = l
 		r.lanes = append(r.lanes, l)
 	}
+	l.keys.piped = l.keys.piped || src.piped()
 	l.meta.File, l.meta.Interface = src.path, clip(iface.Name, chunk.MaxNameBytes)
 	return l, nil
 }
@@ -384,6 +385,12 @@ func (r *importRun) finish(ctx context.Context) {
 		}
 		if err := r.seal(ctx, l, true); err != nil {
 			return // the context has ended
+		}
+	}
+	for _, l := range r.lanes {
+		if err := r.up.putLateKeys(l); err != nil {
+			r.up.fail(err)
+			return
 		}
 	}
 	r.lanes, r.numbers, r.open = nil, nil, 0

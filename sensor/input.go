@@ -126,10 +126,13 @@ func (in input) open(ctx context.Context, stdin io.Reader) (*openInput, error) {
 	return out, nil
 }
 
-// tlsKeys has f called with the TLS key logs that a file holds, for they may stand behind what they decrypt. A pipe can be read
-// but once: of it those in front of packets are used.
+// piped reports whether the input can be read but once.
+func (in input) piped() bool { return in.size < 0 && in.get == nil }
+
+// tlsKeys has f called with the TLS key logs that a file holds, for they may stand behind what they decrypt. Those of a pipe
+// come with its packets.
 func (in input) tlsKeys(ctx context.Context, f func(lines []byte)) (err error) {
-	if in.size < 0 && in.get == nil {
+	if in.piped() {
 		return nil
 	}
 	var src io.ReadCloser

@@ -11,14 +11,25 @@ import (
 	"wirelake/internal/packet"
 )
 
-// laneKeys gathers what a key log says of the TLS connections that begin in a chunk.
+// laneKeys gathers the TLS connections that begin in a chunk, for what a key log says of them.
 type laneKeys struct {
-	log   *keylog.Log // nil: key logs are not stored
-	lines []byte
-	seen  map[[keylog.RandomLen]byte]bool
+	log    *keylog.Log // nil: key logs are not stored
+	piped  bool        // the lane's packets can be read but once, and secrets may come behind them
+	begun  [][keylog.RandomLen]byte
+	seen   map[[keylog.RandomLen]byte]bool
+	sealed []chunkKeys // of what is piped, what may have to be stored anew
+	kept   int         // connections of sealed
 }
 
-// maxChunkKeys bounds the connections of a chunk whose keys are stored, about 100 MB of text.
+// chunkKeys is the key log of a chunk as it was when the chunk was sealed.
+type chunkKeys struct {
+	key   string // of the chunk
+	begun [][keylog.RandomLen]byte
+	bytes int
+}
+
+// maxChunkKeys bounds the connections of a chunk whose keys are stored, about 100 MB of text, and those of a pipe whose keys
+// may still come.
 const maxChunkKeys = keylog.MaxConnections
 
 // note looks for a ClientHello in the packet.
@@ -27,19 +38,14 @@ func (k *laneKeys) note(p *packet.Packet) {
 		return
 	}
 	id, ok := clientRandom(p)
-	if !ok {
+	if !ok || k.seen[id] || len(k.begun) >= maxChunkKeys {
 		return
 	}
-	if k.seen[id] || len(k.seen) >= maxChunkKeys {
-		return
+	if k.seen == nil {
+		k.seen = make(map[[keylog.RandomLen]byte]bool)
 	}
-	n := len(k.lines)
-	if k.lines = k.log.AppendLines(k.lines, id[:]); len(k.lines) > n {
-		if k.seen == nil {
-			k.seen = make(map[[keylog.RandomLen]byte]bool)
-		}
-		k.seen[id] = true
-	}
+	k.seen[id] = true
+	k.begun = append(k.begun, id)
 }
 
 // clientRandom returns the random of a ClientHello: at the start of a segment, where TLS programs put it (RFC 8446 sections 4.1.2
@@ -56,14 +62,48 @@ func clientRandom(p *packet.Packet) (id [keylog.RandomLen]byte, ok bool) {
 	}
 }
 
-// take returns the text for the chunk that ends, not nil when key logs are stored.
-func (k *laneKeys) take() []byte {
+// take returns the text for the chunk that ends, not nil when key logs are stored. The log is asked now and not when the
+// connections began, for those who write secrets into a stream write them once the handshake has made them. Of what
+// is piped, those that come later still are looked for at its end.
+func (k *laneKeys) take(m chunk.Meta) []byte {
 	if k.log == nil {
 		return nil
 	}
-	lines := append([]byte{}, k.lines...)
-	k.lines, k.seen = k.lines[:0], nil
+	lines := k.lines(k.begun)
+	if k.piped && len(k.begun) > 0 && k.kept+len(k.begun) <= maxChunkKeys {
+		k.sealed = append(k.sealed, chunkKeys{key: chunk.Key(m), begun: k.begun, bytes: len(lines)})
+		k.kept += len(k.begun)
+	}
+	k.begun, k.seen = nil, nil
 	return lines
+}
+
+// lines returns what the log has of the connections.
+func (k *laneKeys) lines(begun [][keylog.RandomLen]byte) []byte {
+	lines := []byte{}
+	for i := range begun {
+		lines = k.log.AppendLines(lines, begun[i][:])
+	}
+	return lines
+}
+
+// putLateKeys stores again the key logs of those chunks of a piped lane whose secrets came behind them, once the chunks are stored.
+func (u *uploader) putLateKeys(l *lane) error {
+	for _, c := range l.keys.sealed {
+		lines := l.keys.lines(c.begun)
+		if len(lines) <= c.bytes {
+			continue
+		}
+		select {
+		case <-l.stored: // the last one, and so all
+		case <-u.ctx.Done():
+			return context.Cause(u.ctx)
+		}
+		if err := putKeyLog(u.ctx, u.im.store, c.key, lines); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // putKeys stores the key log of a chunk. It is stored before the chunk, and also
@@ -72,8 +112,12 @@ func (u *uploader) putKeys(ctx context.Context, j *sealJob) error {
 	if j.keys == nil {
 		return nil
 	}
-	key := chunk.KeyLogKey(chunk.Key(j.meta))
-	if _, err := objstore.PutBytes(ctx, u.im.store, key, j.keys); err != nil {
+	return putKeyLog(ctx, u.im.store, chunk.Key(j.meta), j.keys)
+}
+
+func putKeyLog(ctx context.Context, store objstore.Store, chunkKey string, lines []byte) error {
+	key := chunk.KeyLogKey(chunkKey)
+	if _, err := objstore.PutBytes(ctx, store, key, lines); err != nil {
 		return fmt.Errorf("store key log %q: %w", key, err)
 	}
 	return nil

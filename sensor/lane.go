@@ -54,7 +54,7 @@ func (r *importRun) seal(ctx context.Context, l *lane, final bool) error {
 	m := l.meta
 	m.KeyNanos = max(m.KeyNanos, l.builder.EarliestNanos())
 	m.Final = final
-	job := &sealJob{builder: l.builder, meta: m, mem: l.mem, file: l.file, before: l.stored, stored: make(chan struct{}), exists: l.existing[chunk.Key(m)], keys: l.keys.take()}
+	job := &sealJob{builder: l.builder, meta: m, mem: l.mem, file: l.file, before: l.stored, stored: make(chan struct{}), exists: l.existing[chunk.Key(m)], keys: l.keys.take(m)}
 	l.meta.KeyNanos, l.stored = m.KeyNanos, job.stored
 	l.meta.Sequence++
 	r.open -= l.mem

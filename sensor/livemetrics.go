@@ -10,7 +10,7 @@ import (
 type collector struct {
 	s *Sensor
 
-	packets, bytes, malformed, drops, up                    *prometheus.Desc
+	packets, bytes, malformed, secrets, drops, up           *prometheus.Desc
 	backlog, backlogItems, quota, free, cache, full, oldest *prometheus.Desc
 	chunks, chunkBytes, failures, existed, conflicts        *prometheus.Desc
 	sealedPackets, sealedRaw, sealedBytes, sealCPU          *prometheus.Desc
@@ -29,6 +29,7 @@ func (s *Sensor) register(reg prometheus.Registerer) error {
 		packets:       desc("packets_total", "Packets delivered by a source.", "interface"),
 		bytes:         desc("wire_bytes_total", "Their bytes on the wire.", "interface"),
 		malformed:     desc("interface_malformed_total", "What came in at a source and was no packet.", "interface"),
+		secrets:       desc("interface_secrets_total", "Key logs of TLS that came in at a source and were not kept.", "interface"),
 		up:            desc("interface_up", "1 when the source delivers.", "interface"),
 		drops:         desc("dropped_packets_total", "Packets that are in no chunk, by cause: kernel, quota_oldest, quota_new, disk, damaged, malformed.", "cause"),
 		backlog:       desc("spool_bytes", "Bytes on local disk that the store does not have yet."),
@@ -80,6 +81,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(c.packets, float64(i.Packets), i.Name)
 		count(c.bytes, float64(i.Bytes), i.Name)
 		count(c.malformed, float64(i.Malformed), i.Name)
+		count(c.secrets, float64(i.Secrets), i.Name)
 		gauge(c.up, truth(i.Up), i.Name)
 	}
 	d, p, u, e := st.Drops, st.Spool, st.Uploads, st.Sealed

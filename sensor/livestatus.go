@@ -127,7 +127,7 @@ func (s *Sensor) Status() sensorstatus.Status {
 	st.Version = sensorstatus.Version
 	for _, c := range s.states() {
 		st.Interfaces = append(st.Interfaces, sensorstatus.Interface{Name: c.Name, Kind: c.Kind, Up: c.Up, Error: c.Error, Timestamps: c.Timestamps,
-			Packets: c.Packets, Bytes: c.Bytes, KernelDrops: c.KernelDrops, Malformed: c.Malformed})
+			Packets: c.Packets, Bytes: c.Bytes, KernelDrops: c.KernelDrops, Malformed: c.Malformed, Secrets: c.Secrets})
 	}
 	d := &st.Drops
 	if s.spool != nil {

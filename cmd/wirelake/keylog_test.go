@@ -6,14 +6,21 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wirelake/internal/objstore"
 	"wirelake/internal/pcapfile"
 	"wirelake/internal/pcapfile/pcaptest"
+	"wirelake/internal/telemetry"
 )
 
 // TestKeyLog holds that what curl and openssl said to nginx is read with their key
@@ -130,7 +137,8 @@ func TestMailKeyLog(t *testing.T) {
 }
 
 // withSecrets writes a capture as pcapng with the key log in it (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"), in front of
-// the packets or behind them, and returns its name.
+// the packets or behind them, and returns its name. Behind them they are also behind a packet that comes so much later that an
+// import has sealed the connections by then.
 func withSecrets(t *testing.T, capture, keys string, behind bool) string {
 	t.Helper()
 	secrets, err := os.ReadFile(keys)
@@ -159,6 +167,10 @@ func withSecrets(t *testing.T, capture, keys string, behind bool) string {
 	block = le.AppendUint32(block, uint32(20+len(secrets)))
 	if !behind {
 		out.Write(block)
+	} else {
+		late := c.Records[len(c.Records)-1]
+		late.TimeNanos += int64(2 * time.Hour)
+		c.Records = append(c.Records, late)
 	}
 	for i := range c.Records {
 		if err := w.Write(&c.Records[i]); err != nil {
@@ -208,6 +220,87 @@ func secretsInCapture(t *testing.T, capture string) {
 		_, out, _ := runCLI(t, "sessions", "--store", dir, "http.uri.path == /page.html")
 		if got := strings.Count(out, "http2"); got != 1 && store || got != 0 && !store {
 			t.Errorf("stored %v: %d sessions decrypted\n%s", store, got, out)
+		}
+	}
+}
+
+// TestSecretsInStream holds what becomes of secrets in a pcapng stream on standard input: spi uses those in front of packets, says
+// so of others, and of a file all; an import that stores key logs uses all.
+func TestSecretsInStream(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		behind, file bool
+		spi          bool // decrypts
+	}{
+		{"in front, of a pipe", false, false, true},
+		{"behind, of a pipe", true, false, false},
+		{"behind, of a file", true, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", tt.behind)
+			stdin := func() io.Reader {
+				f, err := os.Open(filepath.Clean(capture))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { f.Close() }) //nolint:errcheck // it was only read
+				if tt.file {
+					return f
+				}
+				return struct{ io.Reader }{f}
+			}
+			code, out, errText := runCLIFrom(t, stdin(), "spi", "--reference=false", "--jsonl", "-")
+			if got := strings.Contains(out, `"uri":["secret.example.org/page.html"]`); code != exitOK || got != tt.spi {
+				t.Errorf("spi: exit code %d %s, decrypted is %v\n%.2000s", code, errText, got, out)
+			}
+			if got := strings.Contains(errText, "secrets behind packets"); got == tt.spi {
+				t.Errorf("spi: warned is %v: %s", got, errText)
+			}
+			for _, store := range []bool{false, true} {
+				dir := t.TempDir()
+				code, _, errText := runCLIFrom(t, stdin(), "import", "-q", "--store", "file://"+dir, fmt.Sprintf("--store-keylog=%v", store), "-")
+				if code != exitOK {
+					t.Fatalf("import: exit code %d: %s", code, errText)
+				}
+				if _, err := os.Stat(filepath.Join(dir, "keylogs")); (err == nil) != store {
+					t.Errorf("key logs stored, want %v: %v", store, err)
+				}
+				if code, _, errText := runCLI(t, "compactor", "--store", "file://"+dir, "--once"); code != exitOK {
+					t.Fatalf("compactor: exit code %d: %s", code, errText)
+				}
+				_, out, _ := runCLI(t, "sessions", "--store", "file://"+dir, "http.uri.path == /page.html")
+				if got := strings.Count(out, "http2"); got != 1 && store || got != 0 && !store {
+					t.Errorf("stored %v: %d sessions decrypted\n%s", store, got, out)
+				}
+			}
+		})
+	}
+}
+
+// TestSecretsInWatchedFiles holds that a sensor that imports files as they come stores the secrets in them when asked, as an import does.
+func TestSecretsInWatchedFiles(t *testing.T) {
+	capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", true)
+	for _, ask := range []bool{false, true} {
+		dir := t.TempDir()
+		store, err := objstore.Open(t.Context(), "file://"+dir, objstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newApp(telemetry.Build{Version: "v0"})
+		a.log, a.reg = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+		a.cfg.Import.StoreKeyLog = ask
+		cfg := a.cfg.Sensor
+		cfg.Name, cfg.Watch.Sources = "edge1", []string{"file://" + filepath.Dir(capture)}
+		w, err := a.sensorWatcher(t.Context(), cfg, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := filepath.Glob(dir + "/keylogs/sensor=edge1/*/*/*.keys")
+		if err != nil || len(keys) != 0 && !ask || len(keys) != 2 && ask { // of two chunks
+			t.Errorf("asked %v: %q stored, %v", ask, keys, err)
 		}
 	}
 }

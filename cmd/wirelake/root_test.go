@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,9 +23,15 @@ var update = flag.Bool("update", false, "rewrite the files that tests compare wi
 // runCLI runs a command line in this process.
 func runCLI(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return runCLIFrom(t, strings.NewReader(""), args...)
+}
+
+// runCLIFrom runs a command with a standard input.
+func runCLIFrom(t *testing.T, stdin io.Reader, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	a := newApp(telemetry.Build{Version: "v0", Commit: "abc", Go: "go1"})
-	a.stdin, a.stdout, a.stderr = strings.NewReader(""), &out, &errs
+	a.stdin, a.stdout, a.stderr = stdin, &out, &errs
 	code = a.execute(t.Context(), args)
 	return code, out.String(), errs.String()
 }

@@ -202,7 +202,11 @@ func (a *app) sensorWatcher(ctx context.Context, cfg sensor.Config, store objsto
 	}
 	imports := a.cfg.Import
 	imports.Sensor = cfg.Name
-	im, err := sensor.NewImporter(store, imports, sensor.ImportOptions{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version})
+	keys, err := a.importKeys()
+	if err != nil {
+		return nil, err
+	}
+	im, err := sensor.NewImporter(store, imports, sensor.ImportOptions{Logger: a.log, Registerer: a.reg, Generator: "wirelake " + a.build.Version, Keys: keys})
 	if err != nil {
 		return nil, err
 	}

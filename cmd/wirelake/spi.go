@@ -120,18 +120,13 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 			return err
 		}
 		defer f.Close() //nolint:errcheck // it was only read
-		// They may stand behind what they decrypt. Of a stream those in front of it are used.
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			if err := pcapfile.TLSKeys(ctx, f, name, cfg.Keys.Add); err != nil {
-				return err
-			}
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-		}
 		in = f
 	} else {
 		cfg.File = ""
+	}
+	twice, err := fileKeys(ctx, in, name, cfg.Keys)
+	if err != nil {
+		return err
 	}
 	r, err := pcapfile.NewReader(in, name)
 	if err != nil {
@@ -139,7 +134,11 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 
-	r.OnTLSKeys(cfg.Keys.Add)
+	packets, late := 0, false
+	r.OnTLSKeys(func(lines []byte) {
+		cfg.Keys.Add(lines)
+		late = late || packets > 0
+	})
 	// As in an import, packets of different interfaces never share a session.
 	var lanes []*spiLane
 	var rec pcapfile.Record
@@ -168,7 +167,11 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 		if lanes[rec.Interface] == nil {
 			lanes[rec.Interface] = newSPILane(cfg, r.Interfaces()[rec.Interface].LinkType, parts)
 		}
+		packets++
 		lanes[rec.Interface].take(&rec)
+	}
+	if late && !twice {
+		a.log.WarnContext(ctx, "the stream has secrets behind packets: they decrypt what begins behind them, as a file that can be read twice they decrypt all of it", "file", name)
 	}
 	for _, l := range lanes {
 		if l != nil {
@@ -176,6 +179,27 @@ func (a *app) spiFile(ctx context.Context, cfg session.Config, name string, part
 		}
 	}
 	return damage
+}
+
+// fileKeys reads the secrets that a capture holds, for they may stand behind what they decrypt, and goes back to where it was. It
+// reports whether it could: a pipe can be read but once, and who reads packets from it has to do with those that come in time.
+func fileKeys(ctx context.Context, in io.Reader, name string, keys *keylog.Log) (bool, error) {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false, nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	start, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return false, err
+	}
+	if err := pcapfile.TLSKeys(ctx, f, name, keys.Add); err != nil {
+		return false, err
+	}
+	_, err = f.Seek(start, io.SeekStart)
+	return err == nil, err
 }
 
 // spiLane makes the sessions of one interface.

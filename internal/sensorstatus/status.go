@@ -64,6 +64,7 @@ type Interface struct {
 	Bytes       uint64 `json:"bytes"`
 	KernelDrops uint64 `json:"kernel_drops"`
 	Malformed   uint64 `json:"malformed"` // what came in and was no packet, such as a stray datagram: no loss
+	Secrets     uint64 `json:"secrets"`   // key logs of TLS that came in a stream and were not kept
 
 	// Over the time since the status before.
 	PacketsPerSecond float64 `json:"packets_per_second"`

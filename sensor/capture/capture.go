@@ -75,6 +75,7 @@ type State struct {
 	Packets, Bytes uint64 // delivered, in bytes on the wire
 	KernelDrops    uint64 // lost before the source
 	Malformed      uint64 // what came in and was no packet: datagrams, damaged stretches of a stream
+	Secrets        uint64 // key logs of TLS that came in a stream and were not kept
 }
 
 // Reloader is implemented by sources whose filter can be exchanged while they run.

@@ -8,7 +8,7 @@ import (
 // counters is what a source's State is made of. Its goroutines write it and
 // whoever asks for the state reads it.
 type counters struct {
-	packets, bytes, drops, malformed atomic.Uint64
+	packets, bytes, drops, malformed, secrets atomic.Uint64
 
 	mu      sync.Mutex
 	up      bool
@@ -49,7 +49,7 @@ func (c *counters) note(err error) {
 func (c *counters) state(name, kind string) State {
 	s := State{
 		Name: name, Kind: kind,
-		Packets: c.packets.Load(), Bytes: c.bytes.Load(), KernelDrops: c.drops.Load(), Malformed: c.malformed.Load(),
+		Packets: c.packets.Load(), Bytes: c.bytes.Load(), KernelDrops: c.drops.Load(), Malformed: c.malformed.Load(), Secrets: c.secrets.Load(),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +61,31 @@ func TestPipeReadsStandardInput(t *testing.T) {
 				t.Errorf("state is %+v", s)
 			}
 		})
+	}
+}
+
+// Secrets in a stream are not kept: they are counted and told once.
+func TestPipeTellsOfSecrets(t *testing.T) {
+	records := testRecords(0, 20)
+	b := pcapngOf(t, []uint32{linkEthernet}, records)
+	secrets := []byte("CLIENT_RANDOM 00 00\n")
+	block := binary.LittleEndian.AppendUint32(nil, 10) // draft-ietf-opsawg-pcapng, "Decryption Secrets Block"
+	for _, v := range []int{20 + len(secrets), 0x544c534b, len(secrets)} {
+		block = binary.LittleEndian.AppendUint32(block, uint32(v))
+	}
+	block = binary.LittleEndian.AppendUint32(append(block, secrets...), uint32(20+len(secrets)))
+	var said bytes.Buffer
+	rec := newRecorder(t)
+	p := NewPipe("-", bytes.NewReader(slices.Concat(b, block, block)), slog.New(slog.NewTextHandler(&said, nil)))
+	if err := p.Run(t.Context(), rec.Open); err != nil {
+		t.Fatal(err)
+	}
+	rec.wantPackets("pipe-0", records)
+	if s := p.State(); s.Secrets != 2 || s.Malformed != 0 || s.Error != "" {
+		t.Errorf("state is %+v", s)
+	}
+	if strings.Count(said.String(), "secrets of TLS came") != 1 || strings.Contains(said.String(), "CLIENT_RANDOM") {
+		t.Errorf("it said %s", &said)
 	}
 }
 

@@ -79,6 +79,7 @@ func (s *stream) read(ctx context.Context, r io.Reader) (err error) {
 	if s.started != nil {
 		s.started()
 	}
+	src.OnTLSKeys(func([]byte) { s.secrets(ctx) })
 	var rec pcapfile.Record
 	for {
 		switch err := src.Next(&rec); {
@@ -91,6 +92,14 @@ func (s *stream) read(ctx context.Context, r io.Reader) (err error) {
 		case !s.damage(ctx, err):
 			return err
 		}
+	}
+}
+
+// secrets counts a key log that came in the stream. Secrets are stored only where somebody asked for it, and nobody can ask it of
+// a sensor: they would have to outlive the process beside the packets, in clear.
+func (s *stream) secrets(ctx context.Context) {
+	if s.counters.secrets.Add(1) == 1 {
+		s.log.WarnContext(ctx, "secrets of TLS came in a capture stream and are not kept; an import of the capture keeps them when asked (import.store_keylog)", "source", s.name)
 	}
 }
 
