@@ -133,7 +133,11 @@ func (p *Pattern) elastic(q *fieldQueries) {
 		q.add("regexp", map[string]any{"value": p.lucene})
 		return
 	}
-	if len(p.parts) == 2 && p.parts[1] == "" && !p.marks {
+	if len(p.parts) == 1 {
+		q.add("term", map[string]any{"value": p.Source, "case_insensitive": p.anyCase})
+		return
+	}
+	if len(p.parts) == 2 && p.parts[1] == "" && !p.marks && !p.anyCase {
 		q.add("prefix", map[string]any{"value": p.parts[0]})
 		return
 	}
@@ -145,5 +149,9 @@ func (p *Pattern) elastic(q *fieldQueries) {
 		}
 		escaped += string(r)
 	}
-	q.add("wildcard", map[string]any{"value": escaped})
+	wildcard := map[string]any{"value": escaped}
+	if p.anyCase {
+		wildcard["case_insensitive"] = true
+	}
+	q.add("wildcard", wildcard)
 }

@@ -253,7 +253,12 @@ func (p *parser) quoted() (value, error) {
 		switch c := p.text[p.pos]; {
 		case c == '"':
 			p.pos++
-			return value{kind: quoted, text: b.String(), at: span{start, p.pos}}, nil
+			// An i right behind the quote, and not of a word, is for any case.
+			anyCase := p.peek() == 'i' && (p.pos+1 == len(p.text) || !wordByte(p.text[p.pos+1]))
+			if anyCase {
+				p.pos++
+			}
+			return value{kind: quoted, text: b.String(), at: span{start, p.pos}, anyCase: anyCase}, nil
 		case c == '\\' && p.pos+1 < len(p.text) && (p.text[p.pos+1] == '"' || p.text[p.pos+1] == '\\'):
 			p.pos++
 			b.WriteByte(p.text[p.pos])

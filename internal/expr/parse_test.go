@@ -78,6 +78,8 @@ func TestErrors(t *testing.T) {
 		{"tags == /a||b/", 9, 6, "nothing stands before", ""},
 		{"tags == /((((a{1000}){1000}){1000}){1000})/", 9, 35, "regular expression", ""},
 		{"payload8 == /47.*/", 13, 6, "payload8.hex", ""},
+		{`payload8 == "get *"i`, 13, 8, "compared as they are", ""},
+		{`tags == "a"if`, 12, 2, "expected && or ||", ""},
 		{"tags == \xff", 9, 1, "not UTF-8", ""},
 		{strings.Repeat("(", 200) + "tags == a", 101, 1, "more than 100 parentheses", ""},
 		{strings.Repeat("!", 200) + "tags == a", 101, 1, "more than 100 parentheses", ""},
@@ -128,6 +130,15 @@ func TestMatch(t *testing.T) {
 		"vlan != 100":                              false, // one of its values matches
 		"vlan != 300":                              true,
 		"vlan == ]100,200[":                        true,
+		`http.uri == "WWW.Example.ORG/A"i`:         true,
+		`http.uri == "WWW.Example.ORG/A"`:          false,
+		`http.uri == "*.ORG/?"i`:                   true,
+		`http.uri == "*.ORG/??"i`:                  false,
+		`http.uri == ["x","WWW.*"i]`:               true,
+		`http.uri == ]"*.ORG*"i,"*Example*"[`:      false, // the second is not for any case
+		`tags == "A?"i`:                            true,  // without a star it is a ?
+		`tags == "AB"i`:                            false,
+		`country.src == "us"i && ip.src == "10"i`:  true, // stored in one case, or without letters
 		"http.statuscode == ]200,404[":             true,
 		"http.statuscode == ]200,500[":             false,
 		"port == [1-3,5]":                          false,

@@ -18,6 +18,8 @@ type Pattern struct {
 	re     *regexp.Regexp // the same, anchored, in Go's dialect
 	parts  []string       // a wildcard, split at its stars
 	marks  bool           // the wildcard has ? in a part
+
+	anyCase bool // the wildcard, or the one part that is no wildcard, is in lower case and compared with what LowerASCII returns
 }
 
 // newWildcard compiles a wildcard: * is any text, ? any one character.
@@ -31,11 +33,57 @@ func newWildcard(s string) *Pattern {
 	return p
 }
 
+// newAnyCase compiles a text, or with wild a wildcard, for any case of the letters A to Z. Others
+// are compared as they are: Elasticsearch can do no more.
+func newAnyCase(s string, wild bool) *Pattern {
+	s = LowerASCII(s)
+	p := &Pattern{Source: s, parts: []string{s}}
+	if wild {
+		p = newWildcard(s)
+	} else {
+		p.Prefix = s
+	}
+	p.anyCase = true
+	if i := strings.IndexFunc(p.Prefix, func(r rune) bool { return r >= 'a' && r <= 'z' }); i >= 0 {
+		p.Prefix = p.Prefix[:i]
+	}
+	return p
+}
+
+// LowerASCII returns s with A to Z in lower case.
+func LowerASCII(s string) string {
+	upper := func(c byte) bool { return c >= 'A' && c <= 'Z' }
+	first := 0
+	for first < len(s) && !upper(s[first]) {
+		first++
+	}
+	if first == len(s) {
+		return s
+	}
+	b := []byte(s)
+	for i := first; i < len(b); i++ {
+		if upper(b[i]) {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // Match reports whether the pattern matches all of s, in time linear in s for
 // a given pattern.
 func (p *Pattern) Match(s string) bool {
 	if p.re != nil {
 		return p.re.MatchString(s)
+	}
+	if p.anyCase {
+		s = LowerASCII(s)
+	}
+	return p.matchWildcard(s)
+}
+
+func (p *Pattern) matchWildcard(s string) bool {
+	if len(p.parts) == 1 {
+		return s == p.parts[0]
 	}
 	first, last := p.parts[0], p.parts[len(p.parts)-1]
 	if !p.marks {

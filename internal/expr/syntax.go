@@ -37,6 +37,8 @@ type value struct {
 	text  string  // of word and quoted: with escapes undone; of regex: without the slashes
 	items []value // of lists: word, quoted and regex
 	at    span
+
+	anyCase bool // of quoted: an i follows
 }
 
 func (j junction) print(b *strings.Builder) {
@@ -115,6 +117,10 @@ func (v value) print(b *strings.Builder) {
 		}
 		b.WriteString(Quote(v.text))
 	case quoted:
+		if v.anyCase {
+			b.WriteString(Quote(v.text) + "i")
+			return
+		}
 		if bareWord(v.text) && v.text[0] != '$' {
 			b.WriteString(v.text)
 			return

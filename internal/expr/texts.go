@@ -64,10 +64,16 @@ func (c *checker) addText(l *Leaf, t target, v value) error {
 	}
 	wild := strings.Contains(text, "*")
 	if t.hex {
+		if v.anyCase {
+			return c.fail(v.at, "payload bytes are compared as they are, not in any case")
+		}
 		text = hexText(text, wild)
 	}
 	text = fold(text)
 	switch {
+	case v.anyCase && l.Field.Type == spi.Term, v.anyCase && wild && l.Field.Type == spi.Text:
+		l.anyCase = true
+		l.Patterns = append(l.Patterns, newAnyCase(text, wild))
 	case wild:
 		l.Patterns = append(l.Patterns, newWildcard(text))
 	case l.Field.Type == spi.Text:

@@ -51,7 +51,8 @@ type Leaf struct {
 	Values   []string    // sorted, in the case that the field stores
 	Patterns []*Pattern  // in the case that the field stores
 
-	set map[string]struct{} // of Values, when they are many
+	set     map[string]struct{} // of Values, when they are many
+	anyCase bool                // a pattern is for any case
 }
 
 // IntRange is the numbers from Lo to Hi, both included; for Date fields
@@ -89,6 +90,18 @@ func (l *Leaf) MatchInt(n int64) bool {
 // MatchString reports whether a leaf of a text or IP field accepts s; for an IP
 // field s is the address as text. Text that is no address is not accepted.
 func (l *Leaf) MatchString(s string) bool {
+	if l.anyCase {
+		return l.MatchLowered(s, LowerASCII(s))
+	}
+	return l.MatchLowered(s, s)
+}
+
+// AnyCase reports whether the leaf of a text field has values for any case. To ask many such leaves of one text,
+// lower it once with [LowerASCII] and use MatchLowered.
+func (l *Leaf) AnyCase() bool { return l.anyCase }
+
+// MatchLowered is MatchString with the same text in lower case, which only counts when AnyCase is true.
+func (l *Leaf) MatchLowered(s, lowered string) bool {
 	switch l.Kind {
 	case Exists:
 		return true
@@ -97,7 +110,7 @@ func (l *Leaf) MatchString(s string) bool {
 			return true
 		}
 		for _, p := range l.Patterns {
-			if p.Match(s) {
+			if p.anyCase && p.matchWildcard(lowered) || !p.anyCase && p.Match(s) {
 				return true
 			}
 		}

@@ -13,6 +13,7 @@ type evaluation struct {
 	values []spi.Value
 	first  []int32  // by field id: 1 + the index of its first value, 0 for none
 	next   []int32  // by value: 1 + the index of the next value of its field, 0 for none
+	lower  []string // by value: in lower case, "" until a rule asks; empty until one does
 	names  []string // of the rules that were true so far
 	tags   []string // that these add, each once
 	todo   []uint64 // rules that are still to be evaluated, a bit each
@@ -22,6 +23,7 @@ func (e *evaluation) begin(d *spi.Document, p *program) {
 	e.values = d.Values()
 	e.first = slices.Grow(e.first, len(p.index))[:len(p.index)]
 	e.next = slices.Grow(e.next[:0], len(e.values))[:len(e.values)]
+	e.lower = e.lower[:0]
 	e.todo = append(e.todo[:0], p.always...)
 	for i := len(e.values) - 1; i >= 0; i-- {
 		v := &e.values[i]
@@ -39,6 +41,7 @@ func (e *evaluation) end(d *spi.Document) {
 		e.first[e.values[i].Field] = 0
 	}
 	e.values = nil
+	clear(e.lower)
 	for _, s := range e.names {
 		d.Mark(spi.RuleName, s)
 	}
@@ -84,7 +87,8 @@ func (e *evaluation) leaf(l *expr.Leaf) bool {
 		return false
 	}
 	for i := e.first[f]; i != 0; i = e.next[i-1] {
-		if l.MatchString(e.values[i-1].Str) {
+		s := e.values[i-1].Str
+		if l.AnyCase() && l.MatchLowered(s, e.lowered(i-1)) || !l.AnyCase() && l.MatchString(s) {
 			return true
 		}
 	}
@@ -95,6 +99,18 @@ func (e *evaluation) leaf(l *expr.Leaf) bool {
 		return slices.ContainsFunc(e.names, l.MatchString)
 	}
 	return false
+}
+
+// lowered returns a value in lower case, which is made once for all rules that compare in any case.
+func (e *evaluation) lowered(value int32) string {
+	if len(e.lower) == 0 {
+		e.lower = slices.Grow(e.lower, len(e.values))[:len(e.values)]
+		clear(e.lower)
+	}
+	if e.lower[value] == "" {
+		e.lower[value] = expr.LowerASCII(e.values[value].Str)
+	}
+	return e.lower[value]
 }
 
 // add notes what a true rule adds, and has the rules after it evaluated that need it.

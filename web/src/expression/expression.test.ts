@@ -32,6 +32,9 @@ describe('tokenize', () => {
     ]);
   });
   it('takes an open string to the end', () => expect(tokenize('a == "b c').at(-1)).toMatchObject({ open: true, text: '"b c' }));
+  it('takes the i for any case with its string, and no other', () => {
+    expect(tokenize('a == "b c"i && d == "e"if').map((t) => t.text)).toEqual(['a', '==', '"b c"i', '&&', 'd', '==', '"e"', 'if']);
+  });
   it('covers every character that is not blank', () => {
     const text = 'a%%^ == ]b,c[ ~ {';
     expect(tokenize(text).map((t) => t.text).join('')).toBe(text.replaceAll(' ', ''));

@@ -50,7 +50,12 @@ function scan(s: string, at: number, expected: Expected): [TokenKind, number, bo
   if (c === '!') return ['not', at + 1, false];
   if (c === '(') return ['open', at + 1, false];
   if (c === ')') return ['close', at + 1, false];
-  if (c === '"') return ['string', ...until(s, at, '"')];
+  if (c === '"') {
+    const [end, open] = until(s, at, '"');
+    // An i right behind the quote is for any case.
+    const anyCase = !open && s.charAt(end) === 'i' && !BARE.test(s.charAt(end + 1));
+    return ['string', anyCase ? end + 1 : end, open];
+  }
   if (expected === 'value') {
     if (c === '/') return ['regex', ...until(s, at, '/')];
     if (c === '[') return ['list', ...until(s, at, ']')];
