@@ -84,6 +84,17 @@ func ber(tag byte, parts ...string) string {
 	return string([]byte{tag, byte(len(content))}) + content
 }
 
+func TestSTUNTypes(t *testing.T) {
+	for typ, want := range map[uint16]string{
+		0x0002: "Shared Secret Request", 0x0112: "Shared Secret Error Response", 0x010a: "Connect Response", 0x000b: "ConnectionBind Request",
+		0x001c: "ConnectionAttempt Indication", 0x0005: "Method 5 Request",
+	} {
+		if got := stunType(typ); got != want {
+			t.Errorf("%#04x: got %q, want %q", typ, got, want)
+		}
+	}
+}
+
 // TestSTUN reads the sample request and response of RFC 5769 sections 2.1 and 2.2.
 func TestSTUN(t *testing.T) {
 	s := newTestSession(New(), UDP, 40000, 3478)
@@ -332,4 +343,9 @@ func TestDiameter(t *testing.T) {
 		wantInts(t, s, "diameter.resultCode", 2001)
 		wantStrings(t, s, "protocol", "diameter")
 	}, message)
+	unknown := newTestSession(New(), SCTP, 40000, 3868) // a command and an application that are not registered
+	unknown.Datagram(Client, 46, []byte("\x01\x00\x00\x20\x80\x00\x01\x00\x01\x00\xff\xff"+"hophend2"+avp(264, "a.b")))
+	unknown.Datagram(Server, 46, []byte("\x01\x00\x00\x20\x00\xff\xff\xf0\x01\x00\xff\xff"+"hophend2"+avp(264, "a.b")))
+	wantStrings(t, unknown, "diameter.cmd", "Unknown-Request (256)", "Unknown-Answer (16777200)")
+	wantStrings(t, unknown, "diameter.app", "Unknown (16842751)")
 }

@@ -71,17 +71,9 @@ func (p *diameter) message(s *Session, b []byte) {
 	if b[4]&0x80 != 0 {
 		kind = "Request"
 	}
-	if name := diameterCommand(code); name != "" {
-		s.Doc.AddString(p.cmd, fmt.Sprintf("%s-%s (%d)", name, kind, code))
-	} else {
-		s.Doc.AddString(p.cmd, fmt.Sprintf("%s (%d)", kind, code))
-	}
+	s.Doc.AddString(p.cmd, fmt.Sprintf("%s-%s (%d)", diameterCommand(code), kind, code))
 	app := binary.BigEndian.Uint32(b[8:])
-	if name := diameterApplication(app); name != "" {
-		s.Doc.AddString(p.app, fmt.Sprintf("%s (%d)", name, app))
-	} else {
-		s.Doc.AddString(p.app, fmt.Sprintf("(%d)", app))
-	}
+	s.Doc.AddString(p.app, fmt.Sprintf("%s (%d)", diameterApplication(app), app))
 	for a := b[diameterHeaderLen:]; len(a) >= 8; {
 		n := int(a[5])<<16 | int(a[6])<<8 | int(a[7])
 		head := 8

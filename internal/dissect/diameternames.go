@@ -1,6 +1,6 @@
 package dissect
 
-// diameterCommand names commands (IANA "AAA parameters", command codes; of 3GPP: TS 29.230 section 5), "" for others.
+// diameterCommand names commands (IANA "AAA parameters", command codes; of 3GPP: TS 29.230 section 5).
 func diameterCommand(n uint32) string {
 	switch n {
 	case 257:
@@ -104,10 +104,10 @@ func diameterCommand(n uint32) string {
 	case 8388726:
 		return "NIDD-Information"
 	}
-	return ""
+	return "Unknown"
 }
 
-// diameterApplication names applications (IANA "AAA parameters", application ids; of 3GPP: TS 29.230 section 4), "" for others.
+// diameterApplication names applications (IANA "AAA parameters", application ids; of 3GPP: TS 29.230 section 4).
 func diameterApplication(n uint32) string {
 	switch n {
 	case 0:
@@ -203,5 +203,5 @@ func diameterApplication(n uint32) string {
 	case 4294967295:
 		return "Relay"
 	}
-	return ""
+	return "Unknown"
 }

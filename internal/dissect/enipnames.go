@@ -53,9 +53,11 @@ func cipClassName(class int) string {
 	}, class)
 }
 
-// cipVendorReference is cipVendor as the reference has it: some of its ids are of others.
+// cipVendorReference is cipVendor as the reference has it: few vendors, some with ids of others.
 func cipVendorReference(id uint16) string {
 	switch id {
+	case 1:
+		return cipVendor(id)
 	case 5:
 		return "Schneider Electric"
 	case 23:
@@ -63,7 +65,7 @@ func cipVendorReference(id uint16) string {
 	case 49:
 		return "Siemens"
 	}
-	return cipVendor(id)
+	return ""
 }
 
 // cipVendor names a vendor by the id that ODVA gave it, for the vendors met most; "" for others.

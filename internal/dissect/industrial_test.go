@@ -122,7 +122,7 @@ func TestENIP(t *testing.T) {
 func TestENIPVendors(t *testing.T) {
 	for reference, want := range map[bool][]string{
 		false: {"Rockwell Automation/Reliance Electric", "Omron", "Vendor-49"},
-		true:  {"Schneider Electric", "Omron", "Siemens"},
+		true:  {"Schneider Electric", "Vendor-47", "Siemens"},
 	} {
 		s := newTestSession(New(), UDP, 40000, enipPort)
 		s.Reference = reference
@@ -217,6 +217,11 @@ func TestS7comm(t *testing.T) {
 		tpkt(data+"\x32\x03\x00\x00\x00\x05\x00\x02\x00\x00\x81\x04\x04\x01"),
 		tpkt(data+"\x32\x07\x00\x00\x00\x06\x00\x08\x00\x04\x00\x01\x12\x04\x11\x44\x01\x00\xff\x09\x00\x04")+tpkt(data+"\x72\x01\x00\x08\x31\x00\x00\x04\xca\x00\x00\x00"),
 		tpkt(data+"\x72\x03\x00\x29\x20"+strings.Repeat("d", 32)+"\x32\x00\x00\x05\x42"))
+	reference := newTestSession(New(), TCP, 40000, 102)
+	reference.Reference = true // which names no groups of user data
+	reference.Stream(Client, []byte(tpkt(data+"\x32\x07\x00\x00\x00\x06\x00\x08\x00\x04\x00\x01\x12\x04\x11\x44\x01\x00\xff\x09\x00\x04")))
+	wantInts(t, reference, "s7comm.rosctr", 7)
+	wantStrings(t, reference, "s7comm.funcName")
 	rdp := newTestSession(New(), TCP, 40000, 3389)
 	rdp.Stream(Client, []byte(tpkt("\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00")))
 	wantStrings(t, rdp, "protocol", "rdp")

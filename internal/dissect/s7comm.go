@@ -145,7 +145,7 @@ func (p *s7comm) classic(s *Session, b []byte) {
 		return
 	}
 	if b[1] == userData { // 00 01 12, length, method, type and group
-		if len(params) >= 6 {
+		if len(params) >= 6 && !s.Reference {
 			if name := s7Group(params[5] & 0x0f); name != "" {
 				s.Doc.AddString(p.functionName, name)
 			}

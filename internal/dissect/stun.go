@@ -61,10 +61,13 @@ func stunClassic(_ *Session, _ Dir, b []byte) bool {
 	return b[0] <= 1 && b[1]&0x0f >= 1 && b[1]&0x0f <= 4 && int(binary.BigEndian.Uint16(b[2:])) == len(b)-stunHeaderLen
 }
 
-// stunType returns the name of a message type: method and class (RFC 8489 section 5).
+// stunType returns the name of a message type: method and class (RFC 8489 section 5). Methods are of RFC 3489, 8489, 8656 and 6062.
 func stunType(t uint16) string {
 	method := t&0xf | t>>1&0x70 | t>>2&0xf80
-	names := [...]string{1: "Binding", 3: "Allocate", 4: "Refresh", 6: "Send", 7: "Data", 8: "CreatePermission", 9: "ChannelBind"}
+	names := [...]string{
+		1: "Binding", 2: "Shared Secret", 3: "Allocate", 4: "Refresh", 6: "Send", 7: "Data", 8: "CreatePermission", 9: "ChannelBind",
+		10: "Connect", 11: "ConnectionBind", 12: "ConnectionAttempt",
+	}
 	name := ""
 	if int(method) < len(names) {
 		name = names[method]
