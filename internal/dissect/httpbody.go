@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 )
 
 // Limits of decoding compressed bodies: what is larger keeps the hashes of its
@@ -67,6 +66,7 @@ func (c *httpContent) header(use headerUse, value []byte) {
 // httpBody hashes a body as it streams by; it serves one body after the other.
 type httpBody struct {
 	fileHash                 // its head is for the kind of body and the request's text
+	first       int          // bytes of its first piece, which came with the first packet
 	httpContent              // of its message
 	encoded     []byte       // all bytes of a compressed body, while they are few
 	form        *mailMessage // whose parts may be files
@@ -79,7 +79,7 @@ type httpBody struct {
 func (b *httpBody) begin(s *Session, p *httpProtocol, content httpContent) {
 	b.release(s)
 	b.reset()
-	b.httpContent, b.active = content, true
+	b.httpContent, b.active, b.first = content, true, 0
 	if content.request {
 		b.beginForm(s, p, content.parts)
 	}
@@ -123,6 +123,9 @@ func (b *httpBody) write(s *Session, p []byte) {
 	if b.encoding != encodingNone && b.n == int64(len(b.encoded)) && b.n+int64(len(p)) <= httpMaxEncoded && s.Hold(len(p)) {
 		b.encoded = append(b.encoded, p...)
 	}
+	if b.first == 0 {
+		b.first = len(p)
+	}
 	b.fileHash.write(p, httpRequestBody)
 	if b.form == nil {
 		return
@@ -153,11 +156,15 @@ func (b *httpBody) end(s *Session, p *httpProtocol, complete bool) {
 		b.endForm(s, complete && !b.lost)
 	}
 	m := magic(b.head)
-	if m != "" && (!s.Reference || !b.two) {
-		s.Doc.AddString(p.bodyMagic, m)
-	}
-	if b.request && (!s.Reference || !b.two && isText(b.head)) {
-		s.Doc.AddBytes(p.requestBody, b.head)
+	if s.Reference {
+		b.referenceHead(s, p)
+	} else {
+		if m != "" {
+			s.Doc.AddString(p.bodyMagic, m)
+		}
+		if b.request {
+			s.Doc.AddBytes(p.requestBody, b.head)
+		}
 	}
 	if b.isFile(m) && b.encoding == encodingNone {
 		p.files.add(s, "http", b.fileName(), &b.fileHash, complete && !b.partial)
@@ -170,17 +177,6 @@ func (b *httpBody) end(s *Session, p *httpProtocol, complete bool) {
 	if b.encoding != encodingNone && b.n == int64(len(b.encoded)) {
 		b.decode(s, p)
 	}
-}
-
-// isText reports whether b is text: UTF-8 without zeros. A character may be cut at its end.
-func isText(b []byte) bool {
-	for i := 0; i < utf8.UTFMax && len(b) > 0 && !utf8.RuneStart(b[len(b)-1]); i++ {
-		b = b[:len(b)-1]
-	}
-	if len(b) > 0 && b[len(b)-1] >= utf8.RuneSelf {
-		b = b[:len(b)-1]
-	}
-	return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
 }
 
 // decode notes the body with its content coding undone. A body that is not what

@@ -133,14 +133,18 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 		}
 	}
 	name = bytes.TrimSpace(lower[:n])
+	noted := referenceValue(value)
 	value = bytes.TrimSpace(value)
+	if !s.Reference {
+		noted = value
+	}
 
 	d := &h.dirs[dir]
-	use := h.p.noteHeader(s, h.side(s, dir), name, value)
+	use := h.p.noteHeader(s, h.side(s, dir), name, noted)
 	d.content.header(use, value)
 	switch use {
 	case useHost:
-		h.request.host = append(h.request.host[:0], value...)
+		h.request.host = append(h.request.host[:0], noted...)
 		h.request.hasHost = true
 	case useLength:
 		if n, err := strconv.ParseInt(string(value), 10, 64); err == nil && n >= 0 {

@@ -117,7 +117,7 @@ func (h *http) Parse(s *Session, dir Dir, b []byte) (int, Status) {
 		line := trimCR(b[n:end])
 		if d.state == httpHeaders && len(line) > 0 {
 			var rest int
-			if line, rest = unfold(line, b[end+1:]); rest < 0 {
+			if line, rest = unfold(line, b[end+1:], s.Reference); rest < 0 {
 				if d.scanned = end - n; len(b)-n > httpMaxLine {
 					d.state = httpEnded
 					return len(b), DirDone
@@ -143,8 +143,8 @@ func trimCR(line []byte) []byte {
 }
 
 // unfold returns a header's line with those in next that go on with it (RFC 9112 section 5.2), and how many bytes of next they
-// take; -1 when that shows only with more bytes.
-func unfold(line, next []byte) ([]byte, int) {
+// take; -1 when that shows only with more bytes. With keep, the blanks that begin those lines stay as they are.
+func unfold(line, next []byte, keep bool) ([]byte, int) {
 	n := 0
 	for {
 		if n == len(next) {
@@ -157,8 +157,12 @@ func unfold(line, next []byte) ([]byte, int) {
 		if end < 0 {
 			return nil, -1
 		}
-		more := bytes.Trim(next[n:n+end], " \t\r")
-		line = append(append(line[:len(line):len(line)], ' '), more...)
+		line = line[:len(line):len(line)]
+		if keep {
+			line = append(line, trimCR(next[n:n+end])...)
+		} else {
+			line = append(append(line, ' '), bytes.Trim(next[n:n+end], " \t\r")...)
+		}
 		n += end + 1
 	}
 }

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"wirelake/internal/spi"
 )
@@ -83,3 +84,25 @@ func (p *httpProtocol) referenceCookies(s *Session, value []byte) {
 		}
 	}
 }
+
+// referenceHead notes what the reference takes of a body's beginning: it looks at the first piece alone, and keeps that of
+// a request when it is short and text.
+func (b *httpBody) referenceHead(s *Session, p *httpProtocol) {
+	if b.two {
+		return
+	}
+	piece := b.head[:min(b.first, len(b.head))]
+	if m := magic(piece); m != "" {
+		s.Doc.AddString(p.bodyMagic, m)
+	}
+	if bytes.Contains(piece, []byte("password=")) {
+		s.AddTag("http:password")
+	}
+	if b.request && b.first <= httpRequestBody && utf8.Valid(piece) && bytes.IndexByte(piece, 0) < 0 {
+		s.Doc.AddBytes(p.requestBody, piece)
+	}
+}
+
+// referenceValue returns the value of a header as the reference has it: lines that go on with it are joined as they are, and
+// blanks behind it stay.
+func referenceValue(value []byte) []byte { return bytes.TrimLeft(value, " \t\n\v\f\r") }

@@ -29,6 +29,10 @@ func TestReference(t *testing.T) {
 		{"authentication headers", IP, 0, "\x32\x04\x00\x00", "", "protocol", []string{"ah"}, nil},
 		{"bodies that are no text", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na\x00b", "", "http.requestBody", []string{"a\x00b"}, nil},
 		{"text of any language", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n\xc3\xa9t\xc3\xa9", "", "http.requestBody", []string{"été"}, []string{"été"}},
+		{"blanks in headers", TCP, 80, "GET / HTTP/1.1\r\nA:  b\r\n\t c  \r\n\r\n", "", "http.requestHeaderValue", []string{"b c"}, []string{"b\t c  "}},
+		{"long bodies in one piece", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 2001\r\n\r\n" + strings.Repeat("a", 2001), "", "http.requestBody",
+			[]string{strings.Repeat("a", 2000)}, nil},
+		{"passwords in forms", TCP, 80, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\npassword=x", "", "tags", nil, []string{"http:password"}},
 		{"the target that a proxy is asked for", TCP, 80, "GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n", "", "http.uri", []string{"a.test/x"}, []string{"http://a.test/x"}},
 		{"and its path", TCP, 80, "GET http://a.test/x?k=v HTTP/1.1\r\nHost: a.test\r\n\r\n", "", "http.path", []string{"/x"}, []string{"http://a.test/x"}},
 		{"a tunnel's end is a path", TCP, 80, "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n", "", "http.path", nil, []string{"a.test:443"}},
@@ -78,6 +82,25 @@ func TestReference(t *testing.T) {
 				t.Errorf("%s, reference %v: %s: got %q, want %q", c.name, reference, c.path, got, want)
 			}
 		}
+	}
+}
+
+// TestReferenceBodies holds that the reference looks at the first piece of a body alone.
+func TestReferenceBodies(t *testing.T) {
+	for _, reference := range []bool{false, true} {
+		s := newTestSession(New(), TCP, 40000, 80)
+		s.Reference = reference
+		for _, piece := range []string{"POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\n", "<ht", "ml>password="} {
+			s.Stream(Client, []byte(piece))
+		}
+		s.End(true)
+		body, kind := "<html>password=", []string{"text/html"}
+		if reference {
+			body, kind = "<ht", nil
+		}
+		wantStrings(t, s, "http.requestBody", body[:min(len(body), 12)])
+		wantStrings(t, s, "http.bodyMagic", kind...)
+		wantStrings(t, s, "tags")
 	}
 }
 
