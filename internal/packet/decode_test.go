@@ -156,6 +156,21 @@ func TestEncapsulations(t *testing.T) {
 		{"enc, big endian", LinkEnc, cat(hx("00000018 00001234 00000004"), innerTCP6()), in6 + hi, 0},
 		{"PKTAP, Ethernet", LinkPKTAP, cat(hx("6c000000 01000000 01000000"), make([]byte, 96), innerEth), in4 + cd + hi, 0},
 		{"PKTAP, loopback", LinkPKTAP, cat(hx("6c000000 01000000 00000000"), make([]byte, 96), hx("1e000000"), innerTCP6()), in6 + hi, 0},
+		{"IP over InfiniBand", LinkIPoIB, cat(make([]byte, 20), hx("80000550 fe80000000000000 0010e000664ab451 0800 0000"), innerTCP()), in4 + hi, 0},
+		{"Juniper, Ethernet", LinkJuniperEther, cat(hx("4d4743 80 000a 0102 0000 0301 0000 0401"), innerEth), in4 + cd + hi, 0},
+		{"Juniper, Ethernet, no extensions", LinkJuniperEther, cat(hx("4d4743 01"), innerEth), in4 + cd + hi, 0},
+		{"Juniper, no link layer", LinkJuniperEther, cat(hx("4d4743 82 0004 0102 0000 02000000"), innerTCP()), in4 + hi, 0},
+		{"Juniper, PPP", LinkJuniperPPP, cat(hx("4d4743 00 ff03"), ppp4), in4 + hi, 0},
+		{"Juniper, Cisco HDLC", LinkJuniperCHDLC, cat(hx("4d4743 00 0f00 86dd"), innerTCP6()), in6 + hi, 0},
+		{"Juniper, Frame Relay", LinkJuniperFrames, cat(hx("4d4743 00 1841 03 cc"), innerTCP()), in4 + hi, 0},
+		{"Juniper, ATM 1, SNAP", LinkJuniperATM1, cat(hx("4d4743 00 00000000 aaaa03 000000 0800"), innerTCP()), in4 + hi, 0},
+		{"Juniper, ATM 2, IP as it is", LinkJuniperATM2, cat(hx("4d4743 00"), make([]byte, 8), innerTCP6()), in6 + hi, 0},
+		{"Juniper, ATM 2, bridged Ethernet", LinkJuniperATM2, cat(hx("4d4743 00"), make([]byte, 8), hx("aaaa03 0080c2 0007 0000"), innerEth), in4 + cd + hi, 0},
+		{"Juniper, ATM 1, protocol of ISO", LinkJuniperATM1, cat(hx("4d4743 00 00000000 fefe03 cc"), innerTCP()), in4 + hi, 0},
+		{"Juniper, ATM 1, protocol alone", LinkJuniperATM1, cat(hx("4d4743 00 00000000 03 8e"), innerTCP6()), in6 + hi, 0},
+		{"Juniper, MLPPP", LinkJuniperMLPPP, cat(hx("4d4743 00"), ppp4), in4 + hi, 0},
+		{"Juniper, MLPPP with cookie", LinkJuniperMLPPP, cat(hx("4d4743 00 54000001"), ppp4), in4 + hi, 0},
+		{"Juniper, no magic", LinkJuniperEther, innerEth, "unknown link type 178 corrupt-ether", 0},
 		{"802.11 in a mesh", Link80211, cat(hx("8803 0000"), hx(macC+macD+macA), hx("0000"), hx(macB), hx("0001 00 1f 05000000 aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
 		{"802.11 through a mesh, from stations beyond it", Link80211, cat(hx("8803 0000"), hx(macC+macD+macA), hx("0000"), hx(macB), hx("0001 02 1f 05000000"), hx(macC+macD), hx("aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
 		{"802.11, QoS with a number that has the mesh's bit", Link80211, cat(hx("8802 0000"), hx(macA+macC+macB), hx("0000 0001 aaaa03 000000 0800"), innerTCP()), in4 + ab + hi, 0},
@@ -188,6 +203,125 @@ func TestEncapsulations(t *testing.T) {
 	}
 }
 
+// TestNewerEncapsulations holds what is peeled of the frames of peeledFrames.
+func TestNewerEncapsulations(t *testing.T) {
+	const (
+		in4    = "tcp 10.1.1.1:40000 <-> 10.2.2.2:443"
+		in6    = "tcp [2001:db8::1]:40000 <-> [2001:db8::2]:443"
+		teredo = "tcp [2001:0:4136:e378:8000:63bf:3fff:fdd2]:40000 <-> [2001:db8::2]:443"
+		out    = " outer 192.0.2.1>192.0.2.2"
+		out6   = " outer fc00::1>fc00::2"
+		ab     = " mac 02>01"
+		cd     = " outer 02>01 mac 04>03"
+	)
+	frames := peeledFrames()
+	for _, c := range []struct {
+		name, want string
+		tunnels    Tunnels
+	}{
+		{"MPLS in UDP", in4 + out + ab + " label 16", TunnelMPLS},
+		{"MPLS in UDP, Ethernet", in4 + out + cd + " label 16", TunnelMPLS},
+		{"GRE in UDP", in6 + out + ab, TunnelGRE},
+		{"LISP", in4 + out + ab, TunnelLISP},
+		{"GUE", in4 + out + ab, TunnelGUE | TunnelIPIP},
+		{"GUE with fields, IPv6", in6 + out + ab, TunnelGUE | Tunnel6in4},
+		{"GUE with GRE", in4 + out + ab, TunnelGUE | TunnelGRE},
+		{"GUE version 1", in6 + out + ab, TunnelGUE},
+		{"Teredo", teredo + out + ab, TunnelTeredo},
+		{"Teredo from a server", teredo + out + ab, TunnelTeredo},
+		{"Teredo with origin", teredo + out + ab, TunnelTeredo},
+		{"Teredo with authentication", teredo + out + ab, TunnelTeredo},
+		{"Teredo with authentication and origin", teredo + out + ab, TunnelTeredo},
+		{"EtherIP", in4 + out + cd, TunnelEtherIP},
+		{"PIM register", in4 + out + ab, TunnelPIM},
+		{"PIM register of a border, IPv6", in6 + out6 + ab, TunnelPIM},
+		{"segment routing, IPv6", in6 + out6 + ab, TunnelSRv6 | Tunnel6in4},
+		{"segment routing, IPv4", in4 + out6 + ab, TunnelSRv6 | TunnelIPIP},
+		{"segment routing, Ethernet", in4 + out6 + cd, TunnelSRv6},
+		{"segment routing, Ethernet, no header", in4 + out6 + cd, TunnelSRv6},
+		{"L2TP 2", in4 + out + ab, TunnelL2TP | TunnelPPP},
+		{"L2TP 2 with all fields, from a server", in4 + out + ab, TunnelL2TP | TunnelPPP},
+		{"L2TP 3 in UDP", in4 + out + cd, TunnelL2TP},
+		{"L2TP 3", in4 + out + cd, TunnelL2TP},
+		{"L2TP 3 with cookie and sublayer", in4 + out + cd, TunnelL2TP},
+		{"L2TP 3 with cookie, PPP", in4 + out + ab, TunnelL2TP},
+	} {
+		frame, ok := frames[c.name]
+		if !ok {
+			t.Fatalf("no frame %q", c.name)
+		}
+		delete(frames, c.name)
+		p := decode(t, LinkEthernet, frame)
+		if got := describe(&p); got != c.want+` "hello"` || p.Tunnels != c.tunnels {
+			t.Errorf("%s:\ngot  %s, tunnels %#x\nwant %s, tunnels %#x", c.name, got, p.Tunnels, c.want, c.tunnels)
+		}
+		for n := range frame { // a snaplen leaves the key of inside or of outside, and never a mark
+			var q Packet
+			NewDecoder(LinkEthernet, Options{}).Decode(frame[:n], 1, len(frame), &q)
+			if n >= 14+40 && q.Mark != MarkNone && q.Mark != MarkUnknownIP {
+				t.Errorf("%s, cut at %d: %s", c.name, n, describe(&q))
+			}
+		}
+	}
+	for name := range frames {
+		t.Errorf("%q is not tested", name)
+	}
+}
+
+// What a tunnel says for itself is a flow of its own.
+func TestMessagesOfTunnels(t *testing.T) {
+	frame4 := func(proto uint8, payload []byte) []byte {
+		return eth(macA, macB, etherIPv4, ip4("192.0.2.1", "192.0.2.2", proto, payload))
+	}
+	inUDP := func(port uint16, payload []byte) []byte { return frame4(ProtoUDP, udp(port, port, payload)) }
+	const ends = " 192.0.2.1 <-> 192.0.2.2"
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  string
+	}{
+		{"PIM hello", frame4(ProtoPIM, hx("20 00 dead 0001 0002 0069")), "pim" + ends},
+		{"PIM null register", frame4(ProtoPIM, cat(hx("21 00 dead 40000000"), ip4("10.1.1.1", "232.1.1.1", ProtoPIM, nil))), "pim" + ends},
+		{"PIM register with nonsense", frame4(ProtoPIM, cat(hx("21 00 dead 00000000"), []byte("nonsense"))), "pim" + ends},
+		{"EtherIP of another version", frame4(ProtoEtherIP, cat(hx("4000"), eth(macC, macD, etherIPv4, innerTCP()))), "ip-97" + ends + " unknown-ip"},
+		{"EtherIP with nonsense", frame4(ProtoEtherIP, cat(hx("3000"), []byte("nonsense"))), "ip-97" + ends + " corrupt-ip"},
+		{"L2TP 3, control", frame4(ProtoL2TP, cat(hx("00000000 c803"), make([]byte, 10))), "ip-115" + ends + " unknown-ip"},
+		{"L2TP 3, nothing known inside", frame4(ProtoL2TP, cat(hx("00000007"), make([]byte, 40))), "ip-115" + ends + " unknown-ip"},
+		{"L2TP 2, control", inUDP(portL2TP, hx("c802 000c 0001 0000 0000 0000")), "udp 192.0.2.1:1701 <-> 192.0.2.2:1701"},
+		{"L2TP 2, LCP", inUDP(portL2TP, hx("0002 0001 0002 ff03 c021 01010004")), "udp 192.0.2.1:1701 <-> 192.0.2.2:1701"},
+		{"Teredo bubble", inUDP(portTeredo, ip6("2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:db8::2", 59, nil)), "udp 192.0.2.1:3544 <-> 192.0.2.2:3544"},
+		{"no address of Teredo", inUDP(portTeredo, innerTCP6()), "udp 192.0.2.1:3544 <-> 192.0.2.2:3544"},
+		{"GUE, control", inUDP(portGUE, cat(hx("20 04 0000"), innerTCP())), "udp 192.0.2.1:6080 <-> 192.0.2.2:6080"},
+		{"GUE with TCP", inUDP(portGUE, cat(hx("00 06 0000"), make([]byte, 20))), "udp 192.0.2.1:6080 <-> 192.0.2.2:6080"},
+	} {
+		p := decode(t, LinkEthernet, c.frame)
+		got, _, _ := strings.Cut(describe(&p), " mac")
+		if got != c.want || len(p.OuterIPs()) != 0 || p.HasMAC && p.SrcMAC != [6]byte(hx(macB)) && p.Mark != MarkCorruptIP {
+			t.Errorf("%s: %s, want %s", c.name, describe(&p), c.want)
+		}
+	}
+}
+
+// Tunnels that may begin at several places, one in another, cannot make a frame cost more than its tries.
+func TestTriesAreBounded(t *testing.T) {
+	// Labels make all four places of a pseudowire lead to the packet behind the last of them.
+	labels := bytes.Repeat(hx("00008847"), 6)
+	b := []byte("nothing that is known")
+	for range 12 {
+		b = cat(hx("00000007"), make([]byte, 12), hx("8847"), labels, hx("00000100"), ip4("192.0.2.1", "192.0.2.2", ProtoL2TP, b))
+	}
+	d, p := NewDecoder(LinkEthernet, Options{}), new(Packet)
+	frame := eth(macA, macB, etherIPv4, ip4("192.0.2.1", "192.0.2.2", ProtoL2TP, b))
+	d.Decode(frame, 1, len(frame), p)
+	if got := describe(p); d.tries != 0 || got != "ip-115 192.0.2.1 <-> 192.0.2.2 unknown-ip mac 02>01" {
+		t.Errorf("%s, %d tries left", got, d.tries)
+	}
+	d.Decode(frame[:14], 1, 14, p)
+	if d.tries != maxTries {
+		t.Errorf("%d tries at the next frame", d.tries)
+	}
+}
+
 func nflogFrame(o binary.AppendByteOrder, family byte, packet []byte) []byte {
 	b := []byte{family, 0, 0, 5}
 	b = append(o.AppendUint16(o.AppendUint16(b, 7), 10), 'p', 'r', 'e', 0) // prefix, padded to 4
@@ -197,8 +331,8 @@ func nflogFrame(o binary.AppendByteOrder, family byte, packet []byte) []byte {
 
 // What looks like a tunnel and is none stays the flow that it is.
 func TestTunnelPortsProveNothing(t *testing.T) {
-	for _, port := range []uint16{portVXLAN, portVXLANOld, portVXLANGPE, portGENEVE, portGTPU} {
-		for _, payload := range []string{"", "x", "just some text that is no tunnel header at all", "\x08\x00\x00\x00\x00\x00\x01\x00short", "\x30\xff\x00\x30\x00\x00\x00\x01\x45nonsense"} {
+	for _, port := range []uint16{portVXLAN, portVXLANOld, portVXLANGPE, portGENEVE, portGTPU, portMPLS, portGRE, portGUE, portLISP, portTeredo, portL2TP} {
+		for _, payload := range []string{"", "x", "just some text that is no tunnel header at all", "\x08\x00\x00\x00\x00\x00\x01\x00short", "\x30\xff\x00\x30\x00\x00\x00\x01\x45nonsense", "\x00\x02\x00\x01\x00\x02\x00\x21nonsense"} {
 			frame := eth(macA, macB, etherIPv4, ip4("192.0.2.1", "192.0.2.2", ProtoUDP, udp(55555, port, []byte(payload))))
 			p := decode(t, LinkEthernet, frame)
 			want := fmt.Sprintf("udp 192.0.2.1:55555 <-> 192.0.2.2:%d mac 02>01 %q", port, payload)
@@ -377,6 +511,9 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 	d, p := NewDecoder(LinkEthernet, Options{}), new(Packet)
 	frames := benchFrames()
 	frames = append(frames, eth(macA, macB, etherIPv4, ip4("192.0.2.1", "192.0.2.2", ProtoUDP, udp(5, portVXLAN, cat(hx("08000000 00303900"), eth(macC, macD, etherIPv4, innerTCP()))))))
+	for _, f := range peeledFrames() {
+		frames = append(frames, f)
+	}
 	if n := testing.AllocsPerRun(100, func() {
 		for _, f := range frames {
 			d.Decode(f, 1, len(f), p)

@@ -6,6 +6,10 @@ import "encoding/binary"
 // practice has (QinQ, MPLS, GRE, PPP, GTP), so that a crafted frame cannot make the decoder recurse.
 const maxDepth = 24
 
+// maxTries bounds how often in a frame something is peeled to see whether it is what it may be: where each of a few places may
+// be it, and each of the tunnels inside again, a crafted frame would make the tries grow with the power of its depth.
+const maxTries = 64
+
 // Decoder decodes the frames of one stream of packets. It holds the fragment table of that stream, so
 // packets must come in capture order; it is not safe for concurrent use.
 type Decoder struct {
@@ -13,6 +17,7 @@ type Decoder struct {
 	frags    fragTable
 	pending  [4]fragID // first fragments met in the frame under decode, outermost first
 	nPending int
+	tries    int // left for the frame under decode
 	frameCap int // of the frame under decode: tells where in it a slice begins
 }
 
@@ -41,7 +46,7 @@ func NewDecoder(linkType uint32, o Options) *Decoder {
 func (d *Decoder) Decode(data []byte, timeNanos int64, wireLen int, p *Packet) {
 	p.reset()
 	p.TimeNanos, p.WireLen, p.CapLen, p.LinkType = timeNanos, uint32(wireLen), uint32(len(data)), d.linkType
-	d.nPending, d.frameCap = 0, cap(data)
+	d.nPending, d.tries, d.frameCap = 0, maxTries, cap(data)
 	d.link(data, p)
 	if d.nPending > 0 {
 		d.rememberFragments(p)

@@ -81,7 +81,7 @@ func (f *Defragmenter) Add(d *Decoder, p, whole *Packet) bool {
 	whole.resetNetwork()
 	whole.WireLen = uint32(p.fragLink + len(f.out))
 	whole.CapLen = whole.WireLen
-	d.nPending, d.frameCap = 0, cap(f.out)
+	d.nPending, d.tries, d.frameCap = 0, maxTries, cap(f.out)
 	return d.network(typ, f.out, whole, 0)
 }
 

@@ -203,7 +203,10 @@ func (d *Decoder) mpls(b []byte, p *Packet, depth int) bool {
 // tryEthernet decodes b as an Ethernet frame and takes the result only when it is sound down to the
 // flow key; else nothing is told of layers 3 and 4.
 func (d *Decoder) tryEthernet(b []byte, p *Packet, depth int) bool {
-	a := d.begin(p)
+	a, ok := d.begin(p)
+	if !ok {
+		return false
+	}
 	if depth < maxDepth && d.ethernet(b, p, depth+1) && p.Mark == MarkNone {
 		return true
 	}

@@ -11,6 +11,7 @@ func FuzzDecode(f *testing.F) {
 	links := []uint32{
 		LinkEthernet, LinkNull, LinkPPP, LinkRaw, LinkPPPEther, LinkCHDLC, Link80211, LinkFrameRelay, LinkLoop,
 		LinkSLL, LinkSLL2, Link80211Radio, LinkPPPWithDir, LinkMPLS, LinkNFLOG, LinkPrism, LinkAVS, LinkPPI, LinkEnc, LinkPFLog, LinkPKTAP, 147,
+		LinkIPoIB, LinkJuniperEther, LinkJuniperPPP, LinkJuniperFrames, LinkJuniperCHDLC, LinkJuniperATM1, LinkJuniperATM2, LinkJuniperMLPPP,
 	}
 	for _, b := range benchFrames() {
 		f.Add(uint8(0), b)
@@ -28,6 +29,16 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(0), eth(macA, macB, etherIPv6, ip6("fc00::1", "fc00::2", extHop, ext6(extFragment, 0, frag6(ProtoTCP, 0, true, 7, make([]byte, 40))))))
 	for i := range links {
 		f.Add(uint8(i), innerTCP())
+	}
+	for _, b := range peeledFrames() {
+		f.Add(uint8(0), b)
+	}
+	for i, link := range links {
+		if link == LinkIPoIB {
+			f.Add(uint8(i), cat(make([]byte, 40), hx("0800 0000"), innerTCP()))
+		}
+		f.Add(uint8(i), cat(hx("4d4743 82 0004 0102 0000 02000000"), innerTCP()))
+		f.Add(uint8(i), cat(hx("4d4743 00 00000000 aaaa03 000000 0800"), innerTCP()))
 	}
 	f.Add(uint8(14), nflogFrame(be, 2, innerTCP()))
 	f.Fuzz(func(t *testing.T, link uint8, b []byte) {

@@ -12,6 +12,7 @@ type ipHeader struct {
 	proto     uint8
 	ttl, tos  uint8
 	badExt    bool // extension headers are unsound; proto is where the chain broke
+	segments  bool // one of them is a segment routing header
 	offload   bool // the length field is 0: segmentation offload, lengths inside may be 0 as well
 	moreFrags bool
 	fragOff   uint16
@@ -109,6 +110,9 @@ const (
 	extDest     = 60
 )
 
+// routingSegments is the type of a routing header for segment routing (RFC 8754 section 2).
+const routingSegments = 4
+
 // extensions walks the extension headers at h.l4.
 func (h *ipHeader) extensions() {
 	start := len(h.l4)
@@ -129,10 +133,14 @@ func (h *ipHeader) extensions() {
 			h.fragOff, h.moreFrags, h.ident = off&^7, off&1 != 0, be32(b[4:])
 		} else {
 			n = 8 + 8*int(b[1])
+			h.segments = h.segments || h.proto == extRouting && b[2] == routingSegments
 		}
 		h.proto = b[0]
 		if n > len(b) || start-len(b)+n > maxExtBytes {
-			h.badExt = true
+			h.badExt = n <= len(b) || h.missing == 0
+			if !h.badExt { // the snaplen cut it
+				h.l4 = b[len(b):]
+			}
 			return
 		}
 		h.l4 = b[n:]
@@ -178,10 +186,15 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 		}
 	case ProtoICMP, ProtoICMPv6:
 		ok = h.icmp(p)
-	case ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS:
+	case ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS, ProtoEtherIP, ProtoEthernet:
 		if !h.badExt {
 			return d.ipTunnel(h, p, depth)
 		}
+	case ProtoPIM, ProtoL2TP:
+		if d.dataOrControl(h, p, depth) {
+			return true
+		}
+		ok = h.other(p)
 	default:
 		ok = h.other(p)
 	}
@@ -310,7 +323,7 @@ func (h *ipHeader) headBytes() int {
 // length, tunnels by what is inside.
 func headTellsLength(proto uint8) bool {
 	switch proto {
-	case ProtoUDP, ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS:
+	case ProtoUDP, ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS, ProtoEtherIP, ProtoEthernet, ProtoPIM, ProtoL2TP:
 		return true
 	}
 	return false

@@ -56,20 +56,23 @@ func (d Dir) Reverse() Dir { return d ^ 1 }
 
 // IP protocol numbers that this package treats specially (IANA "Assigned Internet Protocol Numbers").
 const (
-	ProtoICMP   uint8 = 1
-	ProtoIGMP   uint8 = 2
-	ProtoIPIP   uint8 = 4
-	ProtoTCP    uint8 = 6
-	ProtoUDP    uint8 = 17
-	ProtoIPv6   uint8 = 41
-	ProtoGRE    uint8 = 47
-	ProtoESP    uint8 = 50
-	ProtoAH     uint8 = 51
-	ProtoICMPv6 uint8 = 58
-	ProtoOSPF   uint8 = 89
-	ProtoPIM    uint8 = 103
-	ProtoSCTP   uint8 = 132
-	ProtoMPLS   uint8 = 137
+	ProtoICMP     uint8 = 1
+	ProtoIGMP     uint8 = 2
+	ProtoIPIP     uint8 = 4
+	ProtoTCP      uint8 = 6
+	ProtoUDP      uint8 = 17
+	ProtoIPv6     uint8 = 41
+	ProtoGRE      uint8 = 47
+	ProtoESP      uint8 = 50
+	ProtoAH       uint8 = 51
+	ProtoICMPv6   uint8 = 58
+	ProtoOSPF     uint8 = 89
+	ProtoPIM      uint8 = 103
+	ProtoSCTP     uint8 = 132
+	ProtoMPLS     uint8 = 137
+	ProtoEtherIP  uint8 = 97
+	ProtoL2TP     uint8 = 115
+	ProtoEthernet uint8 = 143
 )
 
 // Key names a flow: the same for both directions. It is comparable, so it serves as a map key.

@@ -28,6 +28,7 @@ const (
 	LinkIPv4       uint32 = 228
 	LinkIPv6       uint32 = 229
 	LinkNFLOG      uint32 = 239
+	LinkIPoIB      uint32 = 242
 	LinkPKTAP      uint32 = 258
 	LinkSLL2       uint32 = 276
 )
@@ -93,6 +94,10 @@ func (d *Decoder) linkOf(typ uint32, b []byte, p *Packet) (ok, known bool) {
 		ok = d.pflog(b, p)
 	case LinkPKTAP:
 		ok = d.pktap(b, p)
+	case LinkIPoIB:
+		ok = d.ipoib(b, p)
+	case LinkJuniperMLPPP, LinkJuniperATM1, LinkJuniperATM2, LinkJuniperEther, LinkJuniperPPP, LinkJuniperFrames, LinkJuniperCHDLC:
+		ok = d.juniper(typ, b, p)
 	default:
 		return false, false
 	}
@@ -273,6 +278,11 @@ func (d *Decoder) frameRelay(b []byte, p *Packet) bool {
 	if b[0] == 0 { // padding
 		b = b[1:]
 	}
+	return d.nlpid(b, p)
+}
+
+// nlpid decodes what begins with the identifier of a network layer protocol (RFC 2427 section 4).
+func (d *Decoder) nlpid(b []byte, p *Packet) bool {
 	if len(b) < 1 {
 		return false
 	}

@@ -33,6 +33,13 @@ const (
 	Tunnel6in4  // IPv6 in IPv4 or IPv6 (protocol 41)
 	TunnelNSH   // RFC 8300
 	TunnelCisco // Cisco metadata (0x8909) or FabricPath (0x8903)
+	TunnelTeredo
+	TunnelEtherIP // RFC 3378
+	TunnelL2TP    // of version 2 or 3
+	TunnelPIM     // a Register message (RFC 7761)
+	TunnelSRv6    // a packet or frame behind a segment routing header (RFC 8986), or a frame without one
+	TunnelLISP    // RFC 9300
+	TunnelGUE     // draft-ietf-intarea-gue
 )
 
 // Has reports whether all of t2 are in t.

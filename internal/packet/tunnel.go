@@ -3,10 +3,20 @@ package packet
 // UDP destination ports of tunnels.
 const (
 	portGTPU     = 2152
+	portLISP     = 4341
+	portGRE      = 4754
 	portVXLAN    = 4789
 	portVXLANGPE = 4790
+	portGUE      = 6080
 	portGENEVE   = 6081
+	portMPLS     = 6635
 	portVXLANOld = 8472 // Linux before IANA assigned 4789
+)
+
+// UDP ports of tunnels whose servers answer from them.
+const (
+	portL2TP   = 1701
+	portTeredo = 3544
 )
 
 // pushOuter records a peeled IP header.
@@ -17,25 +27,14 @@ func (h *ipHeader) pushOuter(p *Packet) {
 	}
 }
 
-// ipTunnel peels IP in IP, GRE and MPLS in IP. When what is inside is unsound, the flow is the tunnel's.
+// ipTunnel peels IP in IP, GRE, MPLS and Ethernet in IP. When what is inside is unsound, the flow is the tunnel's.
 func (d *Decoder) ipTunnel(h *ipHeader, p *Packet, depth int) bool {
 	outers, pending := p.nOuterIP, d.nPending
 	h.pushOuter(p)
-	ok := false
-	switch h.proto {
-	case ProtoIPIP:
-		p.Tunnels |= TunnelIPIP
-		ok = d.network(etherIPv4, h.l4, p, depth)
-	case ProtoIPv6:
-		p.Tunnels |= Tunnel6in4
-		ok = d.network(etherIPv6, h.l4, p, depth)
-	case ProtoMPLS:
-		ok = d.mpls(h.l4, p, depth)
-	case ProtoGRE:
-		p.Tunnels |= TunnelGRE
-		ok = d.gre(h.l4, p, depth)
+	if h.segments {
+		p.Tunnels |= TunnelSRv6
 	}
-	if ok {
+	if d.inIP(h.proto, h.l4, p, depth) {
 		return true
 	}
 	mark := MarkCorruptIP
@@ -47,6 +46,34 @@ func (d *Decoder) ipTunnel(h *ipHeader, p *Packet, depth int) bool {
 	p.Mark = mark
 	h.setKey(p, 0, 0)
 	return true
+}
+
+// inIP decodes what the protocol number of a tunnel names.
+func (d *Decoder) inIP(proto uint8, b []byte, p *Packet, depth int) bool {
+	switch proto {
+	case ProtoIPIP:
+		p.Tunnels |= TunnelIPIP
+		return d.network(etherIPv4, b, p, depth)
+	case ProtoIPv6:
+		p.Tunnels |= Tunnel6in4
+		return d.network(etherIPv6, b, p, depth)
+	case ProtoMPLS:
+		return d.mpls(b, p, depth)
+	case ProtoGRE:
+		p.Tunnels |= TunnelGRE
+		return d.gre(b, p, depth)
+	case ProtoEtherIP:
+		if len(b) < 2 || be16(b) != 0x3000 { // version 3 (RFC 3378)
+			p.Mark = MarkUnknownIP
+			return false
+		}
+		p.Tunnels |= TunnelEtherIP
+		return d.greEther(b[2:], p, depth)
+	case ProtoEthernet: // RFC 8986 section 4.9
+		p.Tunnels |= TunnelSRv6
+		return d.greEther(b, p, depth)
+	}
+	return false
 }
 
 // gre decodes a GRE header of version 0 (RFC 2784, RFC 2890, with RFC 1701's routing) or 1 (PPTP, RFC 2637).
@@ -178,7 +205,7 @@ func (d *Decoder) nextProtocol(next byte, b []byte, p *Packet, depth int) bool {
 // udpTunnel peels a tunnel that the destination port suggests. A port proves nothing, so the result is
 // taken only when headers and content are sound down to a flow key; else p is decoded as plain UDP.
 func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
-	var peel func(*Decoder, []byte, *Packet, int) bool
+	var peel peeler
 	switch p.DstPort {
 	case portVXLAN, portVXLANOld:
 		peel = (*Decoder).vxlan
@@ -188,17 +215,58 @@ func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
 		peel = (*Decoder).geneve
 	case portGTPU:
 		peel = (*Decoder).gtpu
+	case portMPLS: // RFC 7510
+		peel = (*Decoder).mpls
+	case portGRE: // RFC 8086
+		peel = (*Decoder).greUDP
+	case portGUE:
+		peel = (*Decoder).gue
+	case portLISP:
+		peel = (*Decoder).lisp
+	case portTeredo:
+		peel = (*Decoder).teredo
+	case portL2TP:
+		peel = (*Decoder).l2tp
 	default:
+		switch p.SrcPort {
+		case portTeredo:
+			peel = (*Decoder).teredo
+		case portL2TP:
+			peel = (*Decoder).l2tp
+		default:
+			return false
+		}
+	}
+	if d.attempt(peel, h, p.Payload, p, depth) {
+		return true
+	}
+	h.udp(p)
+	return false
+}
+
+// dataOrControl peels what may carry a packet and may be a message of the tunnel itself, which then is the flow.
+func (d *Decoder) dataOrControl(h *ipHeader, p *Packet, depth int) bool {
+	if h.proto == ProtoPIM {
+		return d.attempt((*Decoder).pimRegister, h, h.l4, p, depth)
+	}
+	return d.attempt((*Decoder).l2tpIP, h, h.l4, p, depth)
+}
+
+// peeler decodes the header of a tunnel and what is inside.
+type peeler func(d *Decoder, b []byte, p *Packet, depth int) bool
+
+// attempt peels a tunnel and takes the result only when it is sound down to a flow key without mark; else p is what h says.
+func (d *Decoder) attempt(peel peeler, h *ipHeader, b []byte, p *Packet, depth int) bool {
+	a, ok := d.begin(p)
+	if !ok {
 		return false
 	}
-	a := d.begin(p)
 	h.pushOuter(p)
-	if peel(d, p.Payload, p, depth) && p.Mark == MarkNone {
+	if peel(d, b, p, depth) && p.Mark == MarkNone {
 		return true
 	}
 	d.undo(p, &a)
 	h.apply(p)
-	h.udp(p)
 	return false
 }
 
@@ -271,8 +339,76 @@ func (d *Decoder) gtpu(b []byte, p *Packet, depth int) bool {
 	return d.rawIP(b[n:], p, depth)
 }
 
-// attempt is what a packet was before something was peeled that may prove to be nothing of the kind.
-type attempt struct {
+// teredo skips the authentication and origin indication of a server (RFC 4380 section 5.1.1). One of the ends of what is inside
+// has an address of Teredo, or asks for one.
+func (d *Decoder) teredo(b []byte, p *Packet, depth int) bool {
+	const authentication, origin = 1, 0
+	if len(b) >= 4 && be16(b) == authentication {
+		n := 4 + int(b[2]) + int(b[3]) + 9 // client identifier, authentication value, nonce and confirmation
+		if n > len(b) {
+			return false
+		}
+		b = b[n:]
+	}
+	if len(b) >= 8 && be16(b) == origin { // port and address
+		b = b[8:]
+	}
+	if len(b) < 40 || b[0]>>4 != 6 || !teredoAddress(b[8:]) && !teredoAddress(b[24:]) {
+		return false
+	}
+	p.Tunnels |= TunnelTeredo
+	return d.network(etherIPv6, b, p, depth)
+}
+
+// teredoAddress reports whether an IPv6 address is of Teredo's prefix, or that of its experiments, or of the link.
+func teredoAddress(b []byte) bool {
+	prefix := be32(b)
+	return prefix == 0x20010000 || prefix == 0x3ffe831f || prefix>>22 == 0xfe80>>6
+}
+
+// greUDP decodes GRE behind UDP. Of PPTP there is nothing in UDP.
+func (d *Decoder) greUDP(b []byte, p *Packet, depth int) bool {
+	p.Tunnels |= TunnelGRE
+	return len(b) > 1 && b[1]&7 == 0 && d.gre(b, p, depth)
+}
+
+// gue decodes a header of generic UDP encapsulation (draft-ietf-intarea-gue): version 0, or IP itself, whose first
+// bits are version 1.
+func (d *Decoder) gue(b []byte, p *Packet, depth int) bool {
+	const version, control, words = 0xc0, 0x20, 0x1f
+	if len(b) < 4 {
+		return false
+	}
+	p.Tunnels |= TunnelGUE
+	if b[0]&version == 0x40 {
+		return d.rawIP(b, p, depth)
+	}
+	n := 4 + 4*int(b[0]&words)
+	return b[0]&(version|control) == 0 && n <= len(b) && d.inIP(b[1], b[n:], p, depth)
+}
+
+// lisp decodes the header of LISP's data packets (RFC 9300 section 5.1).
+func (d *Decoder) lisp(b []byte, p *Packet, depth int) bool {
+	const nonce, version = 0x80, 0x10
+	if len(b) < 8 || b[0]&(nonce|version) == nonce|version { // exclusive
+		return false
+	}
+	p.Tunnels |= TunnelLISP
+	return d.rawIP(b[8:], p, depth)
+}
+
+// pimRegister decodes a Register message of PIM (RFC 7761 section 4.9.3). A null register has no packet.
+func (d *Decoder) pimRegister(b []byte, p *Packet, depth int) bool {
+	const register, null = 0x21, 0x40
+	if len(b) < 8 || b[0] != register || b[4]&null != 0 {
+		return false
+	}
+	p.Tunnels |= TunnelPIM
+	return d.rawIP(b[8:], p, depth)
+}
+
+// before is what a packet was before something was peeled that may prove to be nothing of the kind.
+type before struct {
 	peeled             peeled
 	etherType, fragOff uint16
 	fragment, more     bool
@@ -280,12 +416,17 @@ type attempt struct {
 	pending            int
 }
 
-func (d *Decoder) begin(p *Packet) attempt {
-	return attempt{p.peeled, p.EtherType, p.FragOff, p.Fragment, p.MoreFrags, p.fragL3, d.nPending}
+// begin begins a try. It returns false, and nothing is tried, when the frame had enough of them.
+func (d *Decoder) begin(p *Packet) (before, bool) {
+	if d.tries == 0 {
+		return before{}, false
+	}
+	d.tries--
+	return before{p.peeled, p.EtherType, p.FragOff, p.Fragment, p.MoreFrags, p.fragL3, d.nPending}, true
 }
 
 // undo makes p what it was, save what layers 3 and 4 were: the caller decodes those again.
-func (d *Decoder) undo(p *Packet, a *attempt) {
+func (d *Decoder) undo(p *Packet, a *before) {
 	p.resetNetwork()
 	p.peeled, p.EtherType, p.Mark = a.peeled, a.etherType, MarkNone
 	p.Fragment, p.MoreFrags, p.FragOff, p.fragL3 = a.fragment, a.more, a.fragOff, a.fragL3

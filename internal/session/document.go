@@ -315,6 +315,8 @@ func writeProtocols(doc *spi.Document, f *flow, reference bool) {
 		{packet.TunnelMPLS, "mpls"}, {packet.TunnelPPPoE, "pppoe"}, {packet.TunnelPPP, "ppp"},
 		{packet.TunnelGRE, "gre"}, {packet.TunnelERSPAN, "erspan"}, {packet.TunnelVXLAN, "vxlan"},
 		{packet.TunnelVXLANGPE, "vxlan-gpe"}, {packet.TunnelGENEVE, "geneve"}, {packet.TunnelGTP, "gtp"},
+		{packet.TunnelTeredo, "teredo"}, {packet.TunnelEtherIP, "etherip"}, {packet.TunnelL2TP, "l2tp"}, {packet.TunnelPIM, "pim"},
+		{packet.TunnelSRv6, "srv6"}, {packet.TunnelLISP, "lisp"}, {packet.TunnelGUE, "gue"},
 	} {
 		if f.tunnels.Has(t.tunnel) && (!reference || t.tunnel != packet.TunnelERSPAN) {
 			doc.AddString(spi.Protocol, t.name)
