@@ -113,6 +113,14 @@ func TestSTUN(t *testing.T) {
 	}
 }
 
+// TestSTUNNomination reads an ICE check that nominates (RFC 8445 section 16.1): USE-CANDIDATE has no value.
+func TestSTUNNomination(t *testing.T) {
+	s := newTestSession(New(), UDP, 40000, 50000)
+	s.Datagram(Client, 0, []byte("\x00\x01\x00\x18\x21\x12\xa4\x420123456789ab"+"\x00\x06\x00\x03a:b\x00"+"\x80\x2a\x00\x08tiebreak"+"\x00\x25\x00\x00"))
+	wantStrings(t, s, "stun.attributes", "ICE-CONTROLLING", "USE-CANDIDATE")
+	wantStrings(t, s, "stun.username", "a:b")
+}
+
 // TestTURN reads a Send indication and a CreatePermission request to two peers (RFC 8656 sections 10.1 and 11.1).
 func TestTURN(t *testing.T) {
 	const transaction = "0123456789ab"

@@ -131,6 +131,9 @@ func (p *stun) message(s *Session, dir Dir, b []byte) {
 
 // attribute reads an attribute (RFC 8489 section 14, RFC 8656 section 18).
 func (p *stun) attribute(s *Session, dir Dir, typ uint16, v, transaction []byte) {
+	if typ == 0x0025 { // which has no value
+		s.Doc.AddString(p.attributes, "USE-CANDIDATE")
+	}
 	if len(v) == 0 {
 		return
 	}
@@ -155,8 +158,6 @@ func (p *stun) attribute(s *Session, dir Dir, typ uint16, v, transaction []byte)
 		if a := stunAddress(s, p.xorMappedIP, p.xorMappedPort, v, transaction); a.IsValid() && a != s.Addr(dir.Other()).Unmap() {
 			s.AddTag("stun:nat-discovered")
 		}
-	case 0x0025:
-		s.Doc.AddString(p.attributes, "USE-CANDIDATE")
 	case 0x8029:
 		s.Doc.AddString(p.attributes, "ICE-CONTROLLED")
 	case 0x802a:
