@@ -95,6 +95,11 @@ func TestNTP(t *testing.T) {
 	monitor.Datagram(Server, 0, []byte("\x16\x82\x00\x01\x06\x15\x00\x00\x00\x00\x00\x00"))
 	wantStrings(t, monitor, "ntp.mode", "private", "control")
 	wantStrings(t, monitor, "ntp.stratum")
+	reference := newTestSession(New(), UDP, 40000, 123)
+	reference.Reference = true
+	reference.Datagram(Client, 0, []byte("\x17\x00\x03\x2a\x00\x00\x00\x00"))
+	reference.Datagram(Server, 0, append([]byte("\x24\x11"), make([]byte, 46)...)) // no stratum
+	wantStrings(t, reference, "protocol")
 }
 
 func TestNetworkMarks(t *testing.T) {

@@ -28,16 +28,19 @@ func newNTP(r *spi.Registry) Protocol {
 	}
 	return Protocol{
 		Name:     "ntp",
-		Matchers: []Matcher{{On: UDP, Port: 123, MinLen: 8, Func: func(_ *Session, _ Dir, b []byte) bool { return ntpVersionOK(b) }}},
+		Matchers: []Matcher{{On: UDP, Port: 123, MinLen: 8, Func: func(s *Session, _ Dir, b []byte) bool { return ntpVersionOK(s, b) }}},
 		New:      func(*Session) Parser { return p },
 	}
 }
 
 // ntpVersionOK accepts versions 1 to 4, and the bytes that the mode needs at least: control messages have 12 (RFC 9327
-// section 2), private ones 8.
-func ntpVersionOK(b []byte) bool {
-	const control, private = 6, 7
+// section 2), private ones 8. The reference wants a whole header of all, and a stratum that exists.
+func ntpVersionOK(s *Session, b []byte) bool {
+	const control, private, unsynchronized = 6, 7, 16
 	least := ntpHeader
+	if s.Reference && (len(b) < least || b[1] > unsynchronized) {
+		return false
+	}
 	switch b[0] & 7 {
 	case control:
 		least = 12
@@ -50,7 +53,7 @@ func ntpVersionOK(b []byte) bool {
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *ntp) Datagram(s *Session, _ Dir, b []byte) Status {
-	if len(b) == 0 || !ntpVersionOK(b) {
+	if len(b) == 0 || !ntpVersionOK(s, b) {
 		return More
 	}
 	mode, stratum := b[0]&7, b[1]
