@@ -248,7 +248,10 @@ func tdsLength(_ *Session, _ Dir, b []byte) bool {
 	return n >= 8 && n <= 32768
 }
 
-func stunHeader(_ *Session, _ Dir, b []byte) bool { return b[0]>>6 == 0 && b[3]&3 == 0 }
+// stunHeader accepts a message with the cookie: of a length that RFC 8489 allows, or, as some do not pad, of its own.
+func stunHeader(_ *Session, _ Dir, b []byte) bool {
+	return b[0]>>6 == 0 && (b[3]&3 == 0 || int(binary.BigEndian.Uint16(b[2:])) == len(b)-stunHeaderLen)
+}
 
 func isakmpHeader(_ *Session, _ Dir, b []byte) bool {
 	version := b[17] >> 4

@@ -119,6 +119,9 @@ func TestSTUNNomination(t *testing.T) {
 	s.Datagram(Client, 0, []byte("\x00\x01\x00\x18\x21\x12\xa4\x420123456789ab"+"\x00\x06\x00\x03a:b\x00"+"\x80\x2a\x00\x08tiebreak"+"\x00\x25\x00\x00"))
 	wantStrings(t, s, "stun.attributes", "ICE-CONTROLLING", "USE-CANDIDATE")
 	wantStrings(t, s, "stun.username", "a:b")
+	unpadded := newTestSession(New(), UDP, 40000, 50000)
+	unpadded.Datagram(Client, 0, []byte("\x00\x03\x00\x07\x21\x12\xa4\x420123456789ab"+"\x00\x06\x00\x03a:b"))
+	wantStrings(t, unpadded, "stun.type", "Allocate Request")
 }
 
 // TestTURN reads a Send indication and a CreatePermission request to two peers (RFC 8656 sections 10.1 and 11.1).
