@@ -204,6 +204,11 @@ func (p *dnsParser) message(s *Session, b []byte) {
 	mdns := s.OnPort(5353)
 	doc := s.Doc
 	p.reference = s.Reference
+	const referenceQuestions = 10
+	if s.Reference && (counts[0] == 0 || counts[0] > referenceQuestions) { // it reads no others
+		s.AddTag("dns:qdcount-not-1")
+		return
+	}
 	object := spi.Root // of the first question, which the answers join
 	if counts[0] == 0 && response && !mdns && p.object != spi.Root {
 		// The rest of a zone need not repeat the question (RFC 5936 section 2.2.1).

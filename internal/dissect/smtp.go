@@ -340,7 +340,8 @@ func (p *smtpParser) auth(s *Session, words [][]byte) {
 			p.sasl = ""
 		}
 	}
-	if len(mechanism) <= 20 {
+	known := mechanism == "login" || mechanism == "plain" || mechanism == "ntlm"
+	if len(mechanism) <= 20 && (known || !s.Reference) {
 		s.AddTag("smtp:auth" + mechanism)
 	}
 }

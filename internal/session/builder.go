@@ -100,7 +100,7 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 	dhcp := false
 	if b.cfg.Reference {
 		b.look()
-		p, dhcp = b.joinExchange(p)
+		p, dhcp = b.joinExchange(b.joinGroup(p))
 	}
 	b.lane, b.newest = max(b.lane, p.TimeNanos), p.TimeNanos
 	f := b.latest

@@ -191,7 +191,11 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference 
 	for _, o := range outer {
 		f.outerIPs.add(o, maxVNs)
 	}
-	for _, o := range p.OuterMACs() {
+	outer = p.OuterMACs()
+	if reference && len(outer) > 1 {
+		outer = outer[len(outer)-1:]
+	}
+	for _, o := range outer {
 		f.outerMACs[dir].add(mac(o.Src[:6]), maxVNs)
 		f.outerMACs[dir.Other()].add(mac(o.Dst[:6]), maxVNs)
 	}

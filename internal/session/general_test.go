@@ -61,6 +61,9 @@ func TestGeneral(t *testing.T) {
 	}
 	inner := udpFrame(0, 7, 8, 4000, 5000, "inside")
 	gre := func(payload string) frame { return ipFrame(0, a, b, packet.ProtoGRE, []byte(payload)) }
+	isis := func(at int64) frame {
+		return frame{nanos: at, data: []byte("\x01\x80\xc2\x00\x00\x14\x02\x00\x00\x00\x00\x01\x00\x2e\xfe\xfe\x03\x83\x1b\x01\x00\x0f\x01\x00\x00" + strings.Repeat("\x00", 35))}
+	}
 	datagram := udp(0, strings.Repeat("x", 32)).data[14+20:]
 	for _, tt := range []struct {
 		name   string
@@ -102,6 +105,12 @@ func TestGeneral(t *testing.T) {
 		}},
 		{"GRE with key and sequence number", []frame{gre("\x30\x00\x08\x00\x00\x00\x00\x05\x00\x00\x00\x01" + string(inner.data[14:]))}, map[string]string{
 			"srcOuterIp": "10.0.0.1", "dstOuterIp": "10.0.0.2", "source.ip": "10.0.0.7", "client.bytes": "6", "protocol": "udp gre",
+		}},
+		{"a tunnel's addresses of links within another's", []frame{tunnelled(tunnelled(inner))}, map[string]string{
+			"srcOuterMac": "02:00:00:00:00:08", "protocol": "udp vxlan",
+		}},
+		{"IS-IS of both levels", []frame{with(isis(0), 5, 0x14), with(isis(sec), 5, 0x15)}, map[string]string{
+			"source.packets": "2", "protocol": "isis",
 		}},
 		{"fragments count as their datagram", []frame{
 			with(ipFrame(0, a, b, packet.ProtoUDP, datagram[:24]), ident, 0, 7, 0x20, 0), with(ipFrame(1, a, b, packet.ProtoUDP, datagram[24:]), ident, 0, 7, 0, 3),

@@ -54,6 +54,19 @@ func (b *Builder) look() {
 	}
 }
 
+// joinGroup makes one session of all IS-IS packets, and one of all LLDP's, as the reference does, whatever groups they go
+// to. Other packets are returned as they are.
+func (b *Builder) joinGroup(p *packet.Packet) *packet.Packet {
+	const osi, isis, lldp = 0xfe, 0x83, 0x88cc // the discriminator of IS-IS is behind three bytes of LLC
+	if p.Mark != packet.MarkNone || p.Key.Kind != packet.KindMAC && p.Key.Kind != packet.KindGroup ||
+		p.L3Type != lldp && (p.L3Type != osi || len(p.L3) < 4 || p.L3[3] != isis) {
+		return p
+	}
+	b.joined = *p
+	b.joined.Key, b.joined.Dir = packet.Key{PortA: p.L3Type, PortB: p.L3Type, Kind: packet.KindGroup}, packet.AtoB
+	return &b.joined
+}
+
 // exchangeID names a DHCP exchange: the transaction id, and of DHCPv4 the client's hardware address (RFC 2131
 // section 2, RFC 8415 section 8).
 type exchangeID [1 + 4 + 6]byte
