@@ -122,6 +122,14 @@ func TestSTUNNomination(t *testing.T) {
 	unpadded := newTestSession(New(), UDP, 40000, 50000)
 	unpadded.Datagram(Client, 0, []byte("\x00\x03\x00\x07\x21\x12\xa4\x420123456789ab"+"\x00\x06\x00\x03a:b"))
 	wantStrings(t, unpadded, "stun.type", "Allocate Request")
+	unknown := []byte("\x00\x05\x00\x07\x21\x12\xa4\x420123456789ab" + "\x00\x06\x00\x03a:b")
+	unpadded.Datagram(Client, 0, unknown)
+	wantStrings(t, unpadded, "stun.type", "Allocate Request", "Method 5 Request")
+	reference := newTestSession(New(), UDP, 40000, 50000)
+	reference.Reference = true
+	reference.Datagram(Client, 0, unknown)
+	wantStrings(t, reference, "stun.type")
+	wantStrings(t, reference, "stun.username", "a:b")
 }
 
 // TestTURN reads a Send indication and a CreatePermission request to two peers (RFC 8656 sections 10.1 and 11.1).

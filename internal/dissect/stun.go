@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -17,7 +18,10 @@ type stun struct {
 	xorPeerIP, xorPeerPort, xorRelayedIP, xorRelayedPort  spi.FieldID
 }
 
-const stunHeaderLen = 20
+const (
+	stunHeaderLen = 20
+	stunUnknown   = "Method " // and its number
+)
 
 func newSTUN(r *spi.Registry) Protocol {
 	term := func(path, name, help string) spi.FieldID {
@@ -73,7 +77,7 @@ func stunType(t uint16) string {
 		name = names[method]
 	}
 	if name == "" {
-		name = "Method " + strconv.Itoa(int(method))
+		name = stunUnknown + strconv.Itoa(int(method))
 	}
 	return name + [4]string{" Request", " Indication", " Response", " Error Response"}[t>>4&1|t>>7&2]
 }
@@ -117,7 +121,9 @@ func (p *stun) message(s *Session, dir Dir, b []byte) {
 	if len(b) < stunHeaderLen || b[0]>>6 != 0 {
 		return
 	}
-	s.Doc.AddString(p.typ, stunType(binary.BigEndian.Uint16(b)))
+	if name := stunType(binary.BigEndian.Uint16(b)); !s.Reference || !strings.HasPrefix(name, stunUnknown) {
+		s.Doc.AddString(p.typ, name)
+	}
 	transaction := b[4:stunHeaderLen]
 	for a := b[stunHeaderLen:]; len(a) >= 4; {
 		typ, n := binary.BigEndian.Uint16(a), int(binary.BigEndian.Uint16(a[2:]))
