@@ -69,20 +69,27 @@ func (k *laneKeys) take(m chunk.Meta) []byte {
 	if k.log == nil {
 		return nil
 	}
-	lines := k.lines(k.begun)
-	if k.piped && len(k.begun) > 0 && k.kept+len(k.begun) <= maxChunkKeys {
-		k.sealed = append(k.sealed, chunkKeys{key: chunk.Key(m), begun: k.begun, bytes: len(lines)})
-		k.kept += len(k.begun)
+	begun := k.end()
+	lines := keyLines(k.log, begun)
+	if k.piped && len(begun) > 0 && k.kept+len(begun) <= maxChunkKeys {
+		k.sealed = append(k.sealed, chunkKeys{key: chunk.Key(m), begun: begun, bytes: len(lines)})
+		k.kept += len(begun)
 	}
-	k.begun, k.seen = nil, nil
 	return lines
 }
 
-// lines returns what the log has of the connections.
-func (k *laneKeys) lines(begun [][keylog.RandomLen]byte) []byte {
+// end returns the connections that began in the chunk that ends.
+func (k *laneKeys) end() [][keylog.RandomLen]byte {
+	begun := k.begun
+	k.begun, k.seen = nil, nil
+	return begun
+}
+
+// keyLines returns what a log has of connections.
+func keyLines(log *keylog.Log, begun [][keylog.RandomLen]byte) []byte {
 	lines := []byte{}
 	for i := range begun {
-		lines = k.log.AppendLines(lines, begun[i][:])
+		lines = log.AppendLines(lines, begun[i][:])
 	}
 	return lines
 }
@@ -90,7 +97,7 @@ func (k *laneKeys) lines(begun [][keylog.RandomLen]byte) []byte {
 // putLateKeys stores again the key logs of those chunks of a piped lane whose secrets came behind them, once the chunks are stored.
 func (u *uploader) putLateKeys(l *lane) error {
 	for _, c := range l.keys.sealed {
-		lines := l.keys.lines(c.begun)
+		lines := keyLines(l.keys.log, c.begun)
 		if len(lines) <= c.bytes {
 			continue
 		}
@@ -115,9 +122,9 @@ func (u *uploader) putKeys(ctx context.Context, j *sealJob) error {
 	return putKeyLog(ctx, u.im.store, chunk.Key(j.meta), j.keys)
 }
 
-func putKeyLog(ctx context.Context, store objstore.Store, chunkKey string, lines []byte) error {
+func putKeyLog(ctx context.Context, store objstore.Store, chunkKey string, lines []byte, opts ...objstore.PutOption) error {
 	key := chunk.KeyLogKey(chunkKey)
-	if _, err := objstore.PutBytes(ctx, store, key, lines); err != nil {
+	if _, err := objstore.PutBytes(ctx, store, key, lines, opts...); err != nil {
 		return fmt.Errorf("store key log %q: %w", key, err)
 	}
 	return nil

@@ -37,6 +37,8 @@ type Config struct {
 	SealWorkers int           `koanf:"seal_workers" help:"chunks sealed at once, each by a thread of its own"`
 	SealNice    int           `koanf:"seal_nice" help:"how far sealing stands back behind capture: niceness of its threads, 0 to 19"`
 
+	StoreKeyLog bool `koanf:"store_keylog" help:"store what session.keylog and the secrets in pcapng streams say of the TLS connections of each chunk beside it: whoever reads the store can then decrypt them"`
+
 	Cut   []CutRule   `koanf:"cut" help:"rules that cut long flows: the first whose match holds says after how many bytes of payload packets are cut to their headers"`
 	Dedup DedupConfig `koanf:"dedup"`
 
@@ -212,7 +214,11 @@ func (c Config) MemoryBytes() config.Size {
 	if c.Dedup.Window > 0 {
 		lane += dedupBytes
 	}
-	return config.Size(c.SealWorkers)*c.ChunkBytes/4*5 + config.Size(c.Uploads)*48*config.MiB + 256*config.MiB + config.Size(c.lanes())*lane
+	keys := config.Size(0)
+	if c.StoreKeyLog {
+		keys = 96 * config.MiB // of a full log and of what waits
+	}
+	return keys + config.Size(c.SealWorkers)*c.ChunkBytes/4*5 + config.Size(c.Uploads)*48*config.MiB + 256*config.MiB + config.Size(c.lanes())*lane
 }
 
 // lanes is how many lanes the sources may have that are busy all the time.

@@ -31,6 +31,7 @@ type liveLane struct {
 	last    chunk.Meta // of the lane's last chunk in the store: Sequence, KeyNanos; none when empty
 	empty   bool       // the store has no chunk of the lane
 	lastKey string     // of the last chunk stored by us
+	waiting waitingKeys
 }
 
 // Backoff of what failed: doubled each time, with half of it left to chance, forever.

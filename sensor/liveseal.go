@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"wirelake/internal/chunk"
+	"wirelake/internal/keylog"
 	"wirelake/internal/packet"
 	"wirelake/sensor/capture"
 	"wirelake/sensor/spool"
@@ -29,7 +30,7 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	j := segmentJob{l: l, g: g, r: r, next: l.spool.NextChunk()}
+	j := segmentJob{l: l, g: g, r: r, next: l.spool.NextChunk(), keys: laneKeys{log: l.s.opts.Keys}}
 	defer func() {
 		if err != nil {
 			j.abandon()
@@ -46,6 +47,7 @@ func (l *liveLane) seal(ctx context.Context, g *spool.Segment) (err error) {
 		return nil
 	}
 	l.saveFlows(ctx, g)
+	l.expect(ctx, g.Number, j.begun)
 	if err := g.Finish(j.sealed, j.next.Losses, spool.Losses{}, r.Position()); err != nil {
 		return err
 	}
@@ -79,6 +81,8 @@ type segmentJob struct {
 	odd     uint64
 	sealed  []spool.Sealed
 	sums    []chunk.Summary
+	keys    laneKeys
+	begun   [][][keylog.RandomLen]byte // TLS connections of each chunk
 }
 
 func (j *segmentJob) run(ctx context.Context) error {
@@ -127,6 +131,7 @@ func (j *segmentJob) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: offset %d: %w", l.spool.Name(), rec.Offset, err)
 		}
+		j.keys.note(&p)
 		if rec.Comment != "" {
 			j.builder.Comment(strings.ToValidUTF8(rec.Comment, "\uFFFD"))
 		}
@@ -179,7 +184,7 @@ func (j *segmentJob) part(losses spool.Losses) error {
 	if err != nil {
 		return err
 	}
-	j.sealed, j.sums = append(j.sealed, sealed), append(j.sums, sum)
+	j.sealed, j.sums, j.begun = append(j.sealed, sealed), append(j.sums, sum), append(j.begun, j.keys.end())
 	j.meta.Sequence++
 	j.meta.KeyNanos = m.KeyNanos
 	j.builder.Reset()

@@ -31,6 +31,9 @@ func (l *liveLane) upload(ctx context.Context, c *spool.Chunk) error {
 		}
 		return l.renumber(ctx, c)
 	}
+	if err := l.putKeys(ctx, c, key); err != nil {
+		return err
+	}
 	err := l.put(ctx, c, key)
 	if !errors.Is(err, objstore.ErrExists) {
 		if err != nil {
@@ -81,6 +84,7 @@ func (l *liveLane) uploaded(ctx context.Context, c *spool.Chunk, key string, exi
 		l.empty, l.last = false, chunk.Meta{Sequence: c.Sequence, KeyNanos: c.KeyNanos}
 	}
 	l.lastKey = key
+	l.forgetKeys(c)
 	l.mu.Unlock()
 	if err := c.Uploaded(key); err != nil {
 		return err // it is tried again, and then found stored

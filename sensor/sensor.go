@@ -16,6 +16,7 @@ import (
 
 	"wirelake/internal/chunk"
 	"wirelake/internal/dissect"
+	"wirelake/internal/keylog"
 	"wirelake/internal/lease"
 	"wirelake/internal/objstore"
 	"wirelake/internal/sensorstatus"
@@ -63,6 +64,10 @@ type Options struct {
 	Generator  string       // program and version, kept in each chunk
 	Protocols  *dissect.Set // for rules that ask for protocols
 
+	// Keys is stored beside the chunks, of each the secrets of the TLS connections that begin in it. Those that come in the
+	// sources' streams go into it. Nil stores none.
+	Keys *keylog.Log
+
 	Others func() []capture.State // of what else runs beside, for the status
 
 	Capturing func() // told when capture begins
@@ -99,6 +104,13 @@ func New(store objstore.Store, cfg Config, sources []capture.Source, opts Option
 	}
 	if s.set == nil {
 		s.set = dissect.New()
+	}
+	if opts.Keys != nil {
+		for _, src := range sources {
+			if k, ok := src.(interface{ KeepSecrets(func(lines []byte)) }); ok {
+				k.KeepSecrets(opts.Keys.Add)
+			}
+		}
 	}
 	rules, err := compileCutRules(cfg.Cut, s.set)
 	if err != nil {

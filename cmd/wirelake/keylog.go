@@ -27,13 +27,19 @@ func (a *app) openKeyLog() (*keylog.Log, error) {
 
 // importKeys returns the key log that an import stores, nil for none.
 func (a *app) importKeys() (*keylog.Log, error) {
-	switch {
-	case a.cfg.Import.StoreKeyLog && len(a.cfg.Session.KeyLog) == 0:
-		return keylog.New(), nil // of what captures hold themselves
-	case a.cfg.Import.StoreKeyLog:
-		return a.openKeyLog()
-	case len(a.cfg.Session.KeyLog) > 0:
+	if !a.cfg.Import.StoreKeyLog && len(a.cfg.Session.KeyLog) > 0 {
 		a.log.Info("the key log is not stored: give it to the compactor too, or store it with --store-keylog")
 	}
-	return nil, nil
+	return a.storedKeys(a.cfg.Import.StoreKeyLog)
+}
+
+// storedKeys returns the key log to store, nil unless asked.
+func (a *app) storedKeys(asked bool) (*keylog.Log, error) {
+	switch {
+	case !asked:
+		return nil, nil
+	case len(a.cfg.Session.KeyLog) == 0:
+		return keylog.New(), nil // of what captures hold themselves
+	}
+	return a.openKeyLog()
 }

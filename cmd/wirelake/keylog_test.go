@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -137,9 +138,8 @@ func TestMailKeyLog(t *testing.T) {
 }
 
 // withSecrets writes a capture as pcapng with the key log in it (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"), in front of
-// the packets or behind them, and returns its name. Behind them they are also behind a packet that comes so much later that an
-// import has sealed the connections by then.
-func withSecrets(t *testing.T, capture, keys string, behind bool) string {
+// the packets or behind them, and returns its name. With late not zero they are also behind a packet that comes so much later.
+func withSecrets(t *testing.T, capture, keys string, behind bool, late time.Duration) string {
 	t.Helper()
 	secrets, err := os.ReadFile(keys)
 	if err != nil {
@@ -167,10 +167,11 @@ func withSecrets(t *testing.T, capture, keys string, behind bool) string {
 	block = le.AppendUint32(block, uint32(20+len(secrets)))
 	if !behind {
 		out.Write(block)
-	} else {
-		late := c.Records[len(c.Records)-1]
-		late.TimeNanos += int64(2 * time.Hour)
-		c.Records = append(c.Records, late)
+	}
+	if late > 0 {
+		last := c.Records[len(c.Records)-1]
+		last.TimeNanos += int64(late)
+		c.Records = append(c.Records, last)
 	}
 	for i := range c.Records {
 		if err := w.Write(&c.Records[i]); err != nil {
@@ -190,12 +191,15 @@ func withSecrets(t *testing.T, capture, keys string, behind bool) string {
 	return name
 }
 
+// sealedBy is how much later a packet must come for an import to have sealed what is before it.
+const sealedBy = 2 * time.Hour
+
 // TestSecretsInCapture holds that secrets in a pcapng file are as good as a key log given beside it: for spi, and for an import that
 // stores key logs.
 func TestSecretsInCapture(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		t.Run(fmt.Sprintf("behind=%v", behind), func(t *testing.T) {
-			secretsInCapture(t, withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", behind))
+			secretsInCapture(t, withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", behind, sealedBy))
 		})
 	}
 }
@@ -237,7 +241,7 @@ func TestSecretsInStream(t *testing.T) {
 		{"behind, of a file", true, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", tt.behind)
+			capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", tt.behind, sealedBy)
 			stdin := func() io.Reader {
 				f, err := os.Open(filepath.Clean(capture))
 				if err != nil {
@@ -279,7 +283,7 @@ func TestSecretsInStream(t *testing.T) {
 
 // TestSecretsInWatchedFiles holds that a sensor that imports files as they come stores the secrets in them when asked, as an import does.
 func TestSecretsInWatchedFiles(t *testing.T) {
-	capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", true)
+	capture := withSecrets(t, "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys", true, sealedBy)
 	for _, ask := range []bool{false, true} {
 		dir := t.TempDir()
 		store, err := objstore.Open(t.Context(), "file://"+dir, objstore.Options{})
@@ -302,6 +306,65 @@ func TestSecretsInWatchedFiles(t *testing.T) {
 		if err != nil || len(keys) != 0 && !ask || len(keys) != 2 && ask { // of two chunks
 			t.Errorf("asked %v: %q stored, %v", ask, keys, err)
 		}
+	}
+}
+
+// TestSecretsInLiveStream holds that a sensor stores the secrets of a stream when asked, wherever in it they are, or what
+// session.keylog says; and that any compactor then decrypts.
+func TestSecretsInLiveStream(t *testing.T) {
+	const shown = 50 * time.Second // has the sessions before it ended, and is in their chunk
+	const capture, keys = "testdata/tls/tls13-aes256-h2.pcap", "testdata/tls/tls13-aes256-h2.keys"
+	for _, tt := range []struct {
+		name, read string
+		env        map[string]string
+		decrypted  int
+	}{
+		{"not asked", withSecrets(t, capture, keys, false, shown), nil, 0},
+		{"in front", withSecrets(t, capture, keys, false, shown), map[string]string{"WIRELAKE_SENSOR_STORE_KEYLOG": "true"}, 1},
+		{"behind", withSecrets(t, capture, keys, true, shown), map[string]string{"WIRELAKE_SENSOR_STORE_KEYLOG": "true"}, 1},
+		{"of a file", withSecrets(t, capture, "testdata/tls/tls12-aes128-h2.keys", false, shown), map[string]string{"WIRELAKE_SENSOR_STORE_KEYLOG": "true", "WIRELAKE_SESSION_KEYLOG": keys}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, spool := t.TempDir(), t.TempDir()
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			code, _, errText := runCLI(t, "sensor", "--name", "edge1", "--read", tt.read, "--store", "file://"+dir, "--spool", spool)
+			if code != exitOK {
+				t.Fatalf("sensor: exit code %d: %s", code, errText)
+			}
+			for k := range tt.env {
+				if err := os.Unsetenv(k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := strings.Contains(errText, "secrets of TLS came"); got != (tt.env == nil) {
+				t.Errorf("told that secrets are not kept is %v: %s", got, errText)
+			}
+			stored, err := filepath.Glob(dir + "/keylogs/sensor=edge1/*/*/*.keys")
+			if err != nil || (len(stored) == 1) != (tt.env != nil) {
+				t.Errorf("%q stored, %v", stored, err)
+			}
+			if code, _, errText := runCLI(t, "compactor", "--store", "file://"+dir, "--once"); code != exitOK {
+				t.Fatalf("compactor: exit code %d: %s", code, errText)
+			}
+			_, out, _ := runCLI(t, "sessions", "--store", "file://"+dir, "http.uri.path == /page.html")
+			if got := strings.Count(out, "http2"); got != tt.decrypted {
+				t.Errorf("%d sessions decrypted, want %d\n%s", got, tt.decrypted, out)
+			}
+			err = filepath.WalkDir(spool, func(path string, d fs.DirEntry, err error) error {
+				if err == nil && d.Type().IsRegular() {
+					b, err := os.ReadFile(filepath.Clean(path))
+					if err != nil || bytes.Contains(b, []byte("TRAFFIC_SECRET")) {
+						t.Errorf("%s has secrets, or %v", path, err)
+					}
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -118,6 +118,9 @@ func (a *app) runSensor(cmd *cobra.Command) error {
 	if watcher != nil {
 		opts.Others = watcher.States
 	}
+	if opts.Keys, err = a.storedKeys(cfg.StoreKeyLog); err != nil {
+		return err
+	}
 	s, err := sensor.New(store, cfg, sources, opts)
 	if err != nil {
 		return err

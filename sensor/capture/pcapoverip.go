@@ -38,6 +38,7 @@ type PcapOverIPClient struct {
 	tls  *tls.Config // nil for plain TCP
 	log  *slog.Logger
 	counters
+	SecretKeeper
 }
 
 // NewPcapOverIPClient returns the source that takes packets from rawURL:
@@ -112,7 +113,7 @@ func (c *PcapOverIPClient) connection(ctx context.Context, open Opener) error {
 		}
 		r = secured
 	}
-	s := &stream{name: c.url, lane: c.lane, open: open, counters: &c.counters, log: c.log, started: func() {
+	s := &stream{name: c.url, lane: c.lane, open: open, counters: &c.counters, log: c.log, keep: c.keep, started: func() {
 		c.setUp()
 		c.log.InfoContext(ctx, "pcap-over-IP connected", "source", c.url)
 	}}

@@ -28,6 +28,7 @@ type PcapOverIPServer struct {
 	tls    *tls.Config
 	log    *slog.Logger
 	counters
+	SecretKeeper
 
 	mu   sync.Mutex // over places and addr
 	addr net.Addr
@@ -171,7 +172,7 @@ func (s *PcapOverIPServer) serve(ctx context.Context, conn net.Conn, place int, 
 		}
 		in := &stream{
 			name: "tcp://" + host, lane: "listen-" + peerLane(portOf(s.listen)) + "-" + strconv.Itoa(place),
-			open: open, counters: &s.counters, log: s.log,
+			open: open, counters: &s.counters, log: s.log, keep: s.keep,
 			started: func() {
 				_ = conn.SetReadDeadline(time.Time{}) // fails when it is closed, which Read tells
 				s.log.InfoContext(ctx, "pcap-over-IP client connected", "source", s.listen, "client", peer)

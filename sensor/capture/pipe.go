@@ -27,6 +27,7 @@ type Pipe struct {
 	// be gone with that writer.
 	held *os.File
 	counters
+	SecretKeeper
 }
 
 // errNoWriter says why a named pipe is not up between two streams.
@@ -76,7 +77,7 @@ func (p *Pipe) Run(ctx context.Context, open Opener) error {
 
 // read reads one stream; more says that another may follow.
 func (p *Pipe) read(ctx context.Context, open Opener) (more bool, err error) {
-	s := &stream{name: p.path, lane: "pipe", compress: true, open: open, counters: &p.counters, log: p.log, started: p.setUp}
+	s := &stream{name: p.path, lane: "pipe", compress: true, open: open, counters: &p.counters, log: p.log, started: p.setUp, keep: p.keep}
 	if p.path == "-" {
 		if p.stdin == nil {
 			return false, errors.New("no standard input")

@@ -40,7 +40,8 @@ type stream struct {
 	open     Opener
 	counters *counters
 	log      *slog.Logger
-	started  func() // called once the stream turned out to be a capture; may be nil
+	started  func()             // called once the stream turned out to be a capture; may be nil
+	keep     func(lines []byte) // of a SecretKeeper
 
 	byInterface []Sink // nil where there is none yet
 	sinks       map[string]Sink
@@ -79,7 +80,7 @@ func (s *stream) read(ctx context.Context, r io.Reader) (err error) {
 	if s.started != nil {
 		s.started()
 	}
-	src.OnTLSKeys(func([]byte) { s.secrets(ctx) })
+	src.OnTLSKeys(func(lines []byte) { s.secrets(ctx, lines) })
 	var rec pcapfile.Record
 	for {
 		switch err := src.Next(&rec); {
@@ -95,11 +96,21 @@ func (s *stream) read(ctx context.Context, r io.Reader) (err error) {
 	}
 }
 
-// secrets counts a key log that came in the stream. Secrets are stored only where somebody asked for it, and nobody can ask it of
-// a sensor: they would have to outlive the process beside the packets, in clear.
-func (s *stream) secrets(ctx context.Context) {
+// SecretKeeper is the part of sources whose streams may hold secrets of TLS (pcapng): they are kept only where somebody asked for it.
+type SecretKeeper struct{ keep func(lines []byte) }
+
+// KeepSecrets has f called with the key logs in the streams, in the format of package keylog. The bytes are valid during the call,
+// which may come from several goroutines. It is called before Run.
+func (k *SecretKeeper) KeepSecrets(f func(lines []byte)) { k.keep = f }
+
+// secrets hands on a key log that came in the stream, or counts it.
+func (s *stream) secrets(ctx context.Context, lines []byte) {
+	if s.keep != nil {
+		s.keep(lines)
+		return
+	}
 	if s.counters.secrets.Add(1) == 1 {
-		s.log.WarnContext(ctx, "secrets of TLS came in a capture stream and are not kept; an import of the capture keeps them when asked (import.store_keylog)", "source", s.name)
+		s.log.WarnContext(ctx, "secrets of TLS came in a capture stream and are not kept: nobody asked for it (sensor.store_keylog)", "source", s.name)
 	}
 }
 
