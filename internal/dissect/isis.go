@@ -1,6 +1,10 @@
 package dissect
 
-import "wirelake/internal/spi"
+import (
+	"bytes"
+
+	"wirelake/internal/spi"
+)
 
 // isis names the PDUs of IS-IS (ISO/IEC 10589 section 9), which ride on LLC.
 type isis struct {
@@ -21,7 +25,9 @@ func isisPDU(n byte) string {
 
 const (
 	llcOSI        = 0xfe
-	isisLLC       = "\xfe\xfe\x03\x83" // DSAP, SSAP, unnumbered information; then ISO 9577's id of IS-IS
+	chdlcOSI      = 0xfefe                  // in Cisco's HDLC, where one byte follows
+	isisID        = "\x83"                  // of ISO 9577, the first byte of the header
+	isisLLC       = "\xfe\xfe\x03" + isisID // DSAP, SSAP, unnumbered information
 	isisHeaderLen = 8
 )
 
@@ -30,19 +36,27 @@ func newISIS(r *spi.Registry) Protocol {
 		msgType: r.Declare(spi.Field{Path: "isis.msgType", Type: spi.LoTerm, List: true, Exprs: []string{"isis.msgType"}, Name: "Type", Help: "names of the PDU types"}),
 	}
 	return Protocol{
-		Name:     "isis",
-		Matchers: []Matcher{{On: Ethernet, Number: llcOSI, Bytes: isisLLC, MinLen: len(isisLLC) + isisHeaderLen}},
-		New:      func(*Session) Parser { return p },
+		Name: "isis",
+		Matchers: []Matcher{
+			{On: Ethernet, Number: llcOSI, Bytes: isisLLC, MinLen: len(isisLLC) + isisHeaderLen},
+			{On: Ethernet, Number: chdlcOSI, Offset: 1, Bytes: isisID, MinLen: 1 + isisHeaderLen},
+		},
+		New: func(*Session) Parser { return p },
 	}
 }
 
 // Datagram implements Parser. p has no state, and is shared by all sessions.
 func (p *isis) Datagram(s *Session, _ Dir, b []byte) Status {
-	if len(b) < len(isisLLC)+isisHeaderLen || string(b[:len(isisLLC)]) != isisLLC {
+	if s.Number == chdlcOSI {
+		b = b[min(1, len(b)):]
+	} else if bytes.HasPrefix(b, []byte(isisLLC)) {
+		b = b[len(isisLLC)-1:]
+	}
+	// The discriminator is the header's first byte; the type is its fifth, in 5 bits.
+	if len(b) < isisHeaderLen || b[0] != isisID[0] {
 		return More
 	}
-	// The discriminator counts as the header's first byte; the type is its fifth, in 5 bits.
-	if name := isisPDU(b[7] & 0x1f); name != "" {
+	if name := isisPDU(b[4] & 0x1f); name != "" {
 		s.Doc.AddString(p.msgType, name)
 	}
 	return More

@@ -117,6 +117,7 @@ func TestNetworkMarks(t *testing.T) {
 		{Ethernet, 0, "\x00\x01\xaf\x81\x01\x00", []string{"xid"}},
 		{Ethernet, 0x42, "\x42\x42\x03\x00", []string{"stp"}},
 		{Ethernet, 0xfe, "\xfe\xfe\x03\x83\x1b\x01\x00\x14\x01\x00\x00\x00", []string{"isis"}},
+		{Ethernet, 0xfefe, "\x03\x83\x1b\x01\x00\x14\x01\x00\x00\x00", []string{"isis"}}, // in Cisco's HDLC
 	} {
 		s := newTestSession(set, c.on, 0, 0)
 		s.Datagram(Client, c.number, []byte(c.b))
