@@ -335,7 +335,8 @@ func TestISAKMP(t *testing.T) {
 	attributes := "\x80\x01\x00\x07\x80\x02\x00\x02\x80\x03\x00\x01\x80\x04\x00\x02"
 	proposal := "\x00\x00\x00" + string([]byte{byte(16 + len(attributes))}) + "\x01\x01\x00\x01" + "\x00\x00\x00" + string([]byte{byte(8 + len(attributes))}) + "\x01\x01\x00\x00" + attributes
 	old.Datagram(Client, 0, append([]byte{0, 0, 0, 0}, isakmpMessage(0x10, 2, 1, "\x00\x00\x00\x01\x00\x00\x00\x01"+proposal)...))
-	wantStrings(t, old, "isakmp.exchangeType", "identity-protection")
+	old.Datagram(Server, 0, append([]byte{0, 0, 0, 0}, isakmpMessage(0x10, 6, 8, "attributes")...)) // of Mode Config
+	wantStrings(t, old, "isakmp.exchangeType", "identity-protection", "transaction")
 	wantStrings(t, old, "isakmp.encryption", "aes-cbc")
 	wantStrings(t, old, "isakmp.hash", "sha1")
 	wantStrings(t, old, "isakmp.authMethod", "psk")

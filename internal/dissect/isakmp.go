@@ -107,6 +107,8 @@ func isakmpExchange(n byte) string {
 		return "aggressive"
 	case 5, 37:
 		return "informational"
+	case 6:
+		return "transaction" // draft-dukes-ike-mode-cfg
 	case 32:
 		return "quick-mode"
 	case 33:
@@ -117,8 +119,12 @@ func isakmpExchange(n byte) string {
 		return "ike-auth"
 	case 36:
 		return "create-child-sa"
+	case 38:
+		return "ike-session-resume"
 	case 43:
 		return "ike-intermediate"
+	case 44:
+		return "ike-followup-ke"
 	}
 	return ""
 }
