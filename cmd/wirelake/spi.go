@@ -212,7 +212,7 @@ type spiLane struct {
 
 func newSPILane(cfg session.Config, linkType uint32, parts spiParts) *spiLane {
 	return &spiLane{
-		decoder: packet.NewDecoder(linkType, packet.Options{}),
+		decoder: packet.NewDecoder(linkType, packet.Options{Reference: cfg.Reference}),
 		builder: session.New(parts.set, cfg, parts.geo, parts.out),
 	}
 }

@@ -268,6 +268,19 @@ func TestNewerEncapsulations(t *testing.T) {
 	}
 }
 
+// TestReferenceTunnels holds that tunnels which the reference does not look into are sessions of their own where its
+// documents are wanted; it knows what is in IP, whatever routes the packet.
+func TestReferenceTunnels(t *testing.T) {
+	for name, frame := range peeledFrames() {
+		want := map[string]Tunnels{"segment routing, IPv6": Tunnel6in4, "segment routing, IPv4": TunnelIPIP}[name]
+		var p Packet
+		NewDecoder(LinkEthernet, Options{Reference: true}).Decode(frame, 1, len(frame), &p)
+		if p.Tunnels != want {
+			t.Errorf("%s: peeled %b, want %b", name, p.Tunnels, want)
+		}
+	}
+}
+
 // What a tunnel says for itself is a flow of its own.
 func TestMessagesOfTunnels(t *testing.T) {
 	frame4 := func(proto uint8, payload []byte) []byte {

@@ -13,24 +13,27 @@ const maxTries = 64
 // Decoder decodes the frames of one stream of packets. It holds the fragment table of that stream, so
 // packets must come in capture order; it is not safe for concurrent use.
 type Decoder struct {
-	linkType uint32
-	frags    fragTable
-	pending  [4]fragID // first fragments met in the frame under decode, outermost first
-	nPending int
-	tries    int // left for the frame under decode
-	frameCap int // of the frame under decode: tells where in it a slice begins
+	linkType  uint32
+	reference bool
+	frags     fragTable
+	pending   [4]fragID // first fragments met in the frame under decode, outermost first
+	nPending  int
+	tries     int // left for the frame under decode
+	frameCap  int // of the frame under decode: tells where in it a slice begins
 }
 
 // Options are the rare settings of a Decoder; the zero value is right for most.
 type Options struct {
 	// FragmentLimit is how many datagrams whose fragments are on their way are remembered (default 4096).
 	FragmentLimit int
+	// Reference leaves tunnels alone that Arkime 6.7.1 does not look into: to it their packets are sessions of the tunnel.
+	Reference bool
 }
 
 // NewDecoder returns a decoder for frames of the given link type (LINKTYPE_ number, as in pcap files).
 // A link type that is not known is no error: its packets get a key of KindUnknown.
 func NewDecoder(linkType uint32, o Options) *Decoder {
-	d := &Decoder{linkType: linkType}
+	d := &Decoder{linkType: linkType, reference: o.Reference}
 	d.frags.limit = o.FragmentLimit
 	return d
 }

@@ -187,11 +187,13 @@ func (d *Decoder) ip(h *ipHeader, p *Packet, depth int) bool {
 	case ProtoICMP, ProtoICMPv6:
 		ok = h.icmp(p)
 	case ProtoIPIP, ProtoIPv6, ProtoGRE, ProtoMPLS, ProtoEtherIP, ProtoEthernet:
-		if !h.badExt {
+		if d.reference && (h.proto == ProtoEtherIP || h.proto == ProtoEthernet) {
+			ok = h.other(p)
+		} else if !h.badExt {
 			return d.ipTunnel(h, p, depth)
 		}
 	case ProtoPIM, ProtoL2TP:
-		if d.dataOrControl(h, p, depth) {
+		if !d.reference && d.dataOrControl(h, p, depth) {
 			return true
 		}
 		ok = h.other(p)

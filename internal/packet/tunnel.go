@@ -31,7 +31,7 @@ func (h *ipHeader) pushOuter(p *Packet) {
 func (d *Decoder) ipTunnel(h *ipHeader, p *Packet, depth int) bool {
 	outers, pending := p.nOuterIP, d.nPending
 	h.pushOuter(p)
-	if h.segments {
+	if h.segments && !d.reference {
 		p.Tunnels |= TunnelSRv6
 	}
 	if d.inIP(h.proto, h.l4, p, depth) {
@@ -215,25 +215,11 @@ func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
 		peel = (*Decoder).geneve
 	case portGTPU:
 		peel = (*Decoder).gtpu
-	case portMPLS: // RFC 7510
-		peel = (*Decoder).mpls
-	case portGRE: // RFC 8086
-		peel = (*Decoder).greUDP
-	case portGUE:
-		peel = (*Decoder).gue
-	case portLISP:
-		peel = (*Decoder).lisp
-	case portTeredo:
-		peel = (*Decoder).teredo
-	case portL2TP:
-		peel = (*Decoder).l2tp
 	default:
-		switch p.SrcPort {
-		case portTeredo:
-			peel = (*Decoder).teredo
-		case portL2TP:
-			peel = (*Decoder).l2tp
-		default:
+		if !d.reference {
+			peel = otherPeeler(p.SrcPort, p.DstPort)
+		}
+		if peel == nil {
 			return false
 		}
 	}
@@ -242,6 +228,27 @@ func (d *Decoder) udpTunnel(h *ipHeader, p *Packet, depth int) bool {
 	}
 	h.udp(p)
 	return false
+}
+
+// otherPeeler returns what peels the tunnels in UDP that the reference does not look into, nil for none.
+func otherPeeler(src, dst uint16) peeler {
+	switch dst {
+	case portMPLS: // RFC 7510
+		return (*Decoder).mpls
+	case portGRE: // RFC 8086
+		return (*Decoder).greUDP
+	case portGUE:
+		return (*Decoder).gue
+	case portLISP:
+		return (*Decoder).lisp
+	}
+	switch {
+	case dst == portTeredo || src == portTeredo:
+		return (*Decoder).teredo
+	case dst == portL2TP || src == portL2TP:
+		return (*Decoder).l2tp
+	}
+	return nil
 }
 
 // dataOrControl peels what may carry a packet and may be a message of the tunnel itself, which then is the flow.

@@ -181,7 +181,7 @@ func (b *Builder) defragment(f *flow, p *packet.Packet) bool {
 		f.fragments = new(packet.Defragmenter)
 	}
 	if b.decoder == nil {
-		b.decoder = packet.NewDecoder(p.LinkType, packet.Options{})
+		b.decoder = packet.NewDecoder(p.LinkType, packet.Options{Reference: b.cfg.Reference})
 	}
 	return f.fragments.Add(b.decoder, p, &b.whole)
 }

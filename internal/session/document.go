@@ -33,7 +33,8 @@ func (b *Builder) save(f *flow, final bool) {
 	} else {
 		doc.Reset()
 	}
-	if f.seg.packets[0]+f.seg.packets[1] == 0 && !b.cfg.Reference {
+	// A session of fragments that make no datagram is none to the reference.
+	if f.seg.packets[0]+f.seg.packets[1] == 0 && (!b.cfg.Reference || f.segments == 0) {
 		return
 	}
 	f.segments++

@@ -149,7 +149,8 @@ func (f *flow) resetSegment() {
 	}
 }
 
-// count adds a packet to what is counted and listed. Of tunnels in tunnels, the reference lists the innermost.
+// count adds a packet to what is counted and listed. Of tunnels in tunnels, the reference lists the innermost, and addresses of
+// links only of Ethernet's captures.
 func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference bool) {
 	s := &f.seg
 	s.packets[dir]++
@@ -162,7 +163,7 @@ func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference 
 		s.comments.add(p.Comment, maxComments)
 	}
 	f.total++
-	if p.HasMAC {
+	if p.HasMAC && (!reference || p.LinkType == packet.LinkEthernet) {
 		f.macs[dir].add(p.SrcMAC, maxMACs)
 		f.macs[dir.Other()].add(p.DstMAC, maxMACs)
 	}

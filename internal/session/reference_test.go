@@ -4,6 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wirelake/internal/dissect"
+	"wirelake/internal/packet"
+	"wirelake/internal/spi"
 )
 
 // TestJoinExchange holds that the reference's documents tell a DHCP exchange as one session.
@@ -58,5 +62,44 @@ func TestLeave2038(t *testing.T) {
 	slices.Sort(packets)
 	if !slices.Equal(packets, []int64{1, 2}) {
 		t.Errorf("got documents of %d packets, want 2 and 1", packets)
+	}
+}
+
+// TestReferenceFragments holds that fragments that make no datagram are no session of the reference's.
+func TestReferenceFragments(t *testing.T) {
+	for _, c := range []struct {
+		reference bool
+		want      int
+	}{{false, 1}, {true, 0}} {
+		cfg := DefaultConfig()
+		cfg.Reference = c.reference
+		b, docs := collect(t, cfg)
+		first := with(udpFrame(sec, 1, 2, 4000, 5000, "12345678"), 20, 0x20)
+		for _, p := range decodeFrames(t, []frame{first}) {
+			b.Packet(&p, Position{Chunk: 1, Length: 1})
+		}
+		b.Flush()
+		if len(docs) != c.want {
+			t.Errorf("reference %v: got %d sessions, want %d", c.reference, len(docs), c.want)
+		}
+	}
+}
+
+// TestReferenceLinks holds that the reference tells addresses of links of Ethernet's captures only.
+func TestReferenceLinks(t *testing.T) {
+	f := udpFrame(sec, 1, 2, 4000, 5000, "a")
+	cooked := append([]byte("\x00\x00\x00\x01\x00\x06\x02\x00\x00\x00\x00\x01\x00\x00\x08\x00"), f.data[14:]...)
+	for _, reference := range []bool{false, true} {
+		cfg := DefaultConfig()
+		cfg.Reference = reference
+		b := New(dissect.New(), cfg, nil, func(s *Session) {
+			if has := s.Doc.Has(spi.SourceMAC); has == reference {
+				t.Errorf("reference %v: has an address: %v", reference, has)
+			}
+		})
+		var p packet.Packet
+		packet.NewDecoder(packet.LinkSLL, packet.Options{}).Decode(cooked, f.nanos, len(cooked), &p)
+		b.Packet(&p, Position{Chunk: 1, Length: 1})
+		b.Flush()
 	}
 }
