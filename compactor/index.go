@@ -45,10 +45,10 @@ type indexer struct {
 	queue   []indexJob
 	queued  int // bytes of hot documents in the queue
 	running int
-	waiting map[string]int  // files that are not indexed, by day
-	days    map[string]bool // whether the index of a day is filled
-	wake    chan struct{}   // closed and made anew when there is work or work ends
-	failed  error           // why the last attempt failed; nil after a success
+	waiting map[string]int    // files that are not indexed, by day
+	days    map[string]string // elastic.Day.Fill of the days whose index is filled but for what waits
+	wake    chan struct{}     // closed and made anew when there is work or work ends
+	failed  error             // why the last attempt failed; nil after a success
 }
 
 // indexJob is one Parquet file to index.
@@ -64,7 +64,7 @@ type indexJob struct {
 
 func newIndexer(store objstore.Store, es *elastic.Client, files *sessionfile.Reader, hotDays int, log *slog.Logger, gauge prometheus.Gauge) *indexer {
 	return &indexer{store: store, es: es, files: files, hotDays: hotDays, log: log, gauge: gauge,
-		waiting: make(map[string]int), days: make(map[string]bool), wake: make(chan struct{})}
+		waiting: make(map[string]int), days: make(map[string]string), wake: make(chan struct{})}
 }
 
 func (x *indexer) bodyBytes() int { return x.es.BulkBytes() }
@@ -198,7 +198,7 @@ func (x *indexer) finish(ctx context.Context, job indexJob, err error) {
 	if err != nil {
 		if ctx.Err() == nil {
 			x.log.WarnContext(ctx, "sessions not indexed, they will be", "file", job.file, "error", err)
-			x.setComplete(ctx, job.day, false)
+			x.lacks(ctx, job.day)
 		}
 		return
 	}
@@ -257,56 +257,59 @@ func (x *indexer) prepare(ctx context.Context, day, except string) error {
 	x.filling.Lock() // one at a time: a second worker must not write before the index is there
 	defer x.filling.Unlock()
 	x.mu.Lock()
-	filled := x.days[day]
+	_, filled := x.days[day]
 	x.mu.Unlock()
 	if filled {
 		return nil
 	}
-	if err := x.fill(ctx, day, except); err != nil {
+	name, err := x.fill(ctx, day, except)
+	if err != nil {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.days[day] = true
+	x.days[day] = name
 	return nil
 }
 
-func (x *indexer) fill(ctx context.Context, day, except string) error {
+// fill returns the elastic.Day.Fill that the index has been filled under.
+func (x *indexer) fill(ctx context.Context, day, except string) (name string, err error) {
 	days, err := elastic.LoadDays(ctx, x.store)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := x.es.EnsureTemplate(ctx); err != nil {
-		return err
+		return "", err
 	}
 	created, err := x.es.EnsureIndex(ctx, day)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if days[day] && !created {
-		return nil
+	if days[day].Whole && !created {
+		return days[day].Fill, nil
 	}
-	if err := x.saveComplete(ctx, day, false); err != nil {
-		return err
+	if name, err = elastic.BeginFill(ctx, x.store, day); err != nil {
+		return "", err
 	}
 	for obj, err := range x.store.List(ctx, "sessions/day="+day+"/", "") {
 		if err != nil {
-			return err
+			return "", err
 		}
 		if obj.Key == except || !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
 		if err := indexFile(ctx, x.store, x.files, x.es, obj.Key, day); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return name, nil
 }
 
-// settle marks a day complete once nothing of it waits.
+// settle marks a day whole once nothing of it waits.
 func (x *indexer) settle(ctx context.Context, day string) {
 	x.mu.Lock()
-	ready := x.waiting[day] == 0 && x.days[day]
+	_, filled := x.days[day]
+	ready := filled && x.waiting[day] == 0
 	x.mu.Unlock()
 	if !ready {
 		return
@@ -318,23 +321,42 @@ func (x *indexer) settle(ctx context.Context, day string) {
 		}
 		return
 	}
-	x.setComplete(ctx, day, true)
+	x.update(ctx, day, true)
 }
 
-func (x *indexer) setComplete(ctx context.Context, day string, complete bool) {
-	if err := x.saveComplete(ctx, day, complete); err != nil && ctx.Err() == nil {
-		x.log.WarnContext(ctx, "state of the day not stored", "day", day, "complete", complete, "error", err)
-	}
-}
+// lacks marks a day as not whole: sessions of it wait.
+func (x *indexer) lacks(ctx context.Context, day string) { x.update(ctx, day, false) }
 
-func (x *indexer) saveComplete(ctx context.Context, day string, complete bool) error {
-	return elastic.UpdateDays(ctx, x.store, func(d elastic.Days) bool {
-		if old, ok := d[day]; ok && old == complete {
+// update changes whether a day is whole. An index that another process has begun to fill since, as Reindex does, is that
+// one's to declare whole; should it not come to the end, the day's next file has the index filled from here.
+func (x *indexer) update(ctx context.Context, day string, whole bool) {
+	x.mu.Lock()
+	fill, filled := x.days[day]
+	x.mu.Unlock()
+	ours := filled
+	err := elastic.UpdateDays(ctx, x.store, func(d elastic.Days) bool {
+		old, held := d[day]
+		if ours = filled; old.Whole {
+			fill = old.Fill // by whomever
+		} else if ours = ours && held && old.Fill == fill; whole && !ours {
 			return false
 		}
-		d[day] = complete
-		return true
+		d[day] = elastic.Day{Whole: whole, Fill: old.Fill}
+		return !held || old.Whole != whole
 	})
+	if err != nil {
+		if ctx.Err() == nil {
+			x.log.WarnContext(ctx, "state of the day not stored", "day", day, "whole", whole, "error", err)
+		}
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if ours {
+		x.days[day] = fill
+	} else {
+		delete(x.days, day)
+	}
 }
 
 // drain waits until nothing waits for Elasticsearch. It gives up when

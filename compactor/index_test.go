@@ -2,6 +2,7 @@ package compactor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -112,7 +113,7 @@ func (a *archive) same(tags map[uint16]string) {
 		a.t.Fatal(err)
 	}
 	for day := range days {
-		if !whole[day] {
+		if !whole[day].Whole {
 			a.t.Errorf("the index of %s is not whole: %v", day, whole)
 		}
 		if err := a.es.Refresh(a.t.Context(), day); err != nil {
@@ -173,7 +174,7 @@ func TestRedissectBesideBacklog(t *testing.T) {
 	}
 	eventually(t, "the first sessions are indexed", func() bool {
 		days, err := elastic.LoadDays(t.Context(), a.store)
-		return err == nil && days["2026-03-03"] && unindexed() == 0
+		return err == nil && days["2026-03-03"].Whole && unindexed() == 0
 	})
 	a.proxy.Down()
 	putChunk(t, a.store, 2, true, 1, []uint16{1004}, 2000)
@@ -220,6 +221,74 @@ func TestRedissectBesideReaders(t *testing.T) {
 			tt.read(a, &meanwhile{Store: a.store, do: func() { a.redissect(a.store, "anew", "port.src == 1001") }})
 			a.same(tt.want)
 		})
+	}
+}
+
+// A compactor that goes on while a day is filled anew must not declare it whole for whoever fills it; nor for ever
+// leave it to one that has died.
+func TestReindexBesideCompactor(t *testing.T) {
+	const day = "2026-03-03"
+	a := newArchive(t)
+	cfg := DefaultConfig()
+	cfg.Interval, cfg.BatchDelay = 20*time.Millisecond, 20*time.Millisecond
+	c, err := New(cfg, a.parts(a.store, a.es, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	putChunk(t, a.store, 0, false, 1, []uint16{1001, 1002}, 0)
+	go func() { ended <- c.Run(ctx, false) }()
+	if err := c.WaitCaughtUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// next stores a chunk, which ends the session of that before, and waits until the compactor is done with it.
+	next := func(seq uint64) {
+		putChunk(t, a.store, seq, false, 1, []uint16{1001 + uint16(seq)}, 1000*int64(seq))
+		eventually(t, "its sessions are indexed", func() bool {
+			cp, err := loadCheckpoint(t.Context(), a.store, testSensor, testLane)
+			return err == nil && cp.Next == seq+1 && len(cp.Unindexed) == 0
+		})
+		if err := c.index.drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	next(1)
+	whole := func() bool {
+		days, err := elastic.LoadDays(t.Context(), a.store)
+		if err != nil {
+			t.Error(err)
+		}
+		return days[day].Whole
+	}
+	if !whole() {
+		t.Error("the day that the compactor has filled is not whole")
+	}
+	a.reindex(&meanwhile{Store: a.store, do: func() {
+		next(2)
+		if whole() {
+			t.Error("a day that is being filled anew is whole")
+		}
+	}})
+	a.same(map[uint16]string{})
+	next(3)
+	a.same(map[uint16]string{})
+
+	dying, die := context.WithCancel(t.Context())
+	err = Reindex(dying, &meanwhile{Store: a.store, do: die}, a.es, a.set.Registry(), "", "", slog.New(slog.DiscardHandler), func(string, int, int) {})
+	if !errors.Is(err, context.Canceled) || whole() {
+		t.Errorf("a reindex that was cut short ended with %v, the day is whole: %v", err, whole())
+	}
+	next(4) // the compactor learns of it
+	if whole() {
+		t.Error("a day that was left half filled is whole")
+	}
+	next(5)
+	a.same(map[uint16]string{})
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -46,45 +46,57 @@ func Reindex(ctx context.Context, store objstore.Store, es *elastic.Client, reg 
 	}
 	for i, day := range days {
 		progress(day, i, len(days))
-		if err := reindexDay(ctx, store, files, es, day); err != nil {
+		whole, err := reindexDay(ctx, store, files, es, day)
+		if err != nil {
 			return fmt.Errorf("day %s: %w", day, err)
+		}
+		if !whole {
+			log.WarnContext(ctx, "day indexed, but another process fills its index anew, or has deleted it: Parquet answers for it until that is done", "day", day)
+			continue
 		}
 		log.InfoContext(ctx, "day indexed", "day", day)
 	}
 	return nil
 }
 
-func reindexDay(ctx context.Context, store objstore.Store, files *sessionfile.Reader, es *elastic.Client, day string) error {
-	set := func(complete bool) error {
-		return elastic.UpdateDays(ctx, store, func(d elastic.Days) bool {
-			d[day] = complete
-			return true
-		})
-	}
-	if err := set(false); err != nil {
-		return err
+// reindexDay returns false when another process has begun to fill the day's index, or deleted it, meanwhile.
+func reindexDay(ctx context.Context, store objstore.Store, files *sessionfile.Reader, es *elastic.Client, day string) (whole bool, err error) {
+	if _, err := elastic.BeginFill(ctx, store, day); err != nil {
+		return false, err
 	}
 	if err := es.DeleteIndex(ctx, day); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := es.EnsureIndex(ctx, day); err != nil {
-		return err
+		return false, err
+	}
+	// Again: who began to fill the index in between has lost what it wrote.
+	fill, err := elastic.BeginFill(ctx, store, day)
+	if err != nil {
+		return false, err
 	}
 	for obj, err := range store.List(ctx, "sessions/day="+day+"/", "") {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !strings.HasSuffix(obj.Key, ".parquet") {
 			continue
 		}
 		if err := indexFile(ctx, store, files, es, obj.Key, day); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := es.Refresh(ctx, day); err != nil {
-		return err
+		return false, err
 	}
-	return set(true)
+	err = elastic.UpdateDays(ctx, store, func(d elastic.Days) bool {
+		now, held := d[day]
+		if whole = held && now.Fill == fill; whole {
+			d[day] = elastic.Day{Whole: true, Fill: fill}
+		}
+		return whole
+	})
+	return whole, err
 }
 
 // indexFile indexes the hot fields of all sessions of a Parquet file. When it returns, Elasticsearch has those that the

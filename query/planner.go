@@ -102,7 +102,7 @@ func (h *heldDays) load(ctx context.Context) (Days, error) {
 	}
 	var whole []int
 	for _, index := range indices {
-		if day, ok := parseDay(index.Day); ok && noted[index.Day] {
+		if day, ok := parseDay(index.Day); ok && noted[index.Day].Whole {
 			whole = append(whole, day)
 		}
 	}

@@ -64,9 +64,9 @@ func planned(t *testing.T, reg *spi.Registry, docs []*spi.Document, es *testenv.
 	index(t, client, there)
 	err = elastic.UpdateDays(context.Background(), store, func(days elastic.Days) bool {
 		for _, day := range held {
-			days[DayName(day)] = true
+			days[DayName(day)] = elastic.Day{Whole: true}
 		}
-		days["2024-03-05"] = false // is being filled
+		days["2024-03-05"] = elastic.Day{} // is being filled
 		return true
 	})
 	if err != nil {

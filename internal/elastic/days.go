@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,13 +15,19 @@ import (
 const daysKey = "state/elastic/days.json"
 
 type daysRecord struct {
-	Version int             `json:"version"`
-	Days    map[string]bool `json:"days"` // day -> its index holds all of it
+	Version int               `json:"version"`
+	Days    map[string]bool   `json:"days"`            // day -> its index holds all of it
+	Fills   map[string]string `json:"fills,omitempty"` // day -> Day.Fill
 }
 
-// Days says, for each day that has an index, whether the index holds every
-// session of that day. A day that is missing has no index.
-type Days map[string]bool
+// Day is the state of a day's index.
+type Day struct {
+	Whole bool   // it holds every session of the day
+	Fill  string // names the last BeginFill
+}
+
+// Days has the days that have an index.
+type Days map[string]Day
 
 // LoadDays returns the state of all days.
 func LoadDays(ctx context.Context, store objstore.Store) (Days, error) {
@@ -43,10 +50,11 @@ func loadDays(ctx context.Context, store objstore.Store) (Days, string, error) {
 	if r.Version != 1 {
 		return nil, "", fmt.Errorf("%q: version %d, this program knows 1", daysKey, r.Version)
 	}
-	if r.Days == nil {
-		r.Days = map[string]bool{}
+	days := make(Days, len(r.Days))
+	for day, whole := range r.Days {
+		days[day] = Day{Whole: whole, Fill: r.Fills[day]}
 	}
-	return r.Days, obj.ETag, nil
+	return days, obj.ETag, nil
 }
 
 // UpdateDays applies change to the state of the days and stores it, again if
@@ -61,7 +69,14 @@ func UpdateDays(ctx context.Context, store objstore.Store, change func(Days) boo
 		if !change(days) {
 			return nil
 		}
-		b, err := json.Marshal(daysRecord{Version: 1, Days: days})
+		r := daysRecord{Version: 1, Days: make(map[string]bool, len(days)), Fills: make(map[string]string)}
+		for day, d := range days {
+			r.Days[day] = d.Whole
+			if d.Fill != "" {
+				r.Fills[day] = d.Fill
+			}
+		}
+		b, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
@@ -74,4 +89,16 @@ func UpdateDays(ctx context.Context, store objstore.Store, change func(Days) boo
 			return err
 		}
 	}
+}
+
+// BeginFill notes that the day's index is being filled, and returns a name of this fill. Who has filled it declares the
+// day whole only while Day.Fill is that name: otherwise another process has emptied the index since, and may not have
+// come to the end.
+func BeginFill(ctx context.Context, store objstore.Store, day string) (string, error) {
+	name := rand.Text()[:10]
+	err := UpdateDays(ctx, store, func(d Days) bool {
+		d[day] = Day{Fill: name}
+		return true
+	})
+	return name, err
 }
