@@ -150,11 +150,15 @@ func (f *flow) resetSegment() {
 }
 
 // count adds a packet to what is counted and listed. Of tunnels in tunnels, the reference lists the innermost, and addresses of
-// links only of Ethernet's captures.
+// links only of Ethernet's captures; it counts the bytes that were captured.
 func (f *flow) count(p *packet.Packet, dir dissect.Dir, pos Position, reference bool) {
 	s := &f.seg
 	s.packets[dir]++
-	s.bytes[dir] += uint64(p.WireLen)
+	if reference {
+		s.bytes[dir] += uint64(min(p.WireLen, p.CapLen))
+	} else {
+		s.bytes[dir] += uint64(p.WireLen)
+	}
 	if p.WireLen > p.CapLen {
 		s.cut += uint64(p.WireLen - p.CapLen)
 	}

@@ -115,8 +115,8 @@ func TestGeneral(t *testing.T) {
 		{"fragments count as their datagram", []frame{
 			with(ipFrame(0, a, b, packet.ProtoUDP, datagram[:24]), ident, 0, 7, 0x20, 0), with(ipFrame(1, a, b, packet.ProtoUDP, datagram[24:]), ident, 0, 7, 0, 3),
 		}, map[string]string{"source.packets": "1", "client.bytes": "32", "source.port": "4000", "srcPayload8": "7878787878787878"}},
-		{"a packet that the snaplen cut counts as on the wire", []frame{{data: udp(0, "abcdefgh").data[:14+20+8+4], cut: 4}}, map[string]string{
-			"source.bytes": "50", "network.bytes": "50", "srcPayload8": "61626364",
+		{"a packet that the snaplen cut counts as captured", []frame{{data: udp(0, "abcdefgh").data[:14+20+8+4], cut: 4}}, map[string]string{
+			"source.bytes": "46", "network.bytes": "46", "srcPayload8": "61626364",
 		}},
 		{"times of a clock that goes back", []frame{udp(5*sec, "a"), udp(3*sec, "b")}, map[string]string{
 			"firstPacket": "5000", "lastPacket": "3000", "length": "2000", "packetRange.gte": "3000", "packetRange.lte": "5000",
