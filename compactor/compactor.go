@@ -141,6 +141,9 @@ func (c *Compactor) tenure(ctx context.Context, once bool) (err error) {
 		background.Go(func() error { return c.index.run(work) })
 	}
 	err = c.follow(work, once)
+	for _, l := range c.lanes {
+		l.discard()
+	}
 	stop(nil)
 	if failed := background.Wait(); failed != nil {
 		return failed

@@ -74,12 +74,19 @@ func newLane(c *Compactor, sensor, name string) *lane {
 
 // reset forgets all that is in memory, so that the next step begins at the checkpoint.
 func (l *lane) reset() {
-	if l.batch != nil {
-		if err := l.batch.discard(); err != nil {
-			l.log.Warn("spooled sessions not discarded", "error", err)
-		}
-	}
+	l.discard()
 	l.cp, l.builder, l.chunks, l.batch, l.raw, l.err = nil, nil, nil, nil, 0, nil
+}
+
+// discard gives back the disk space of a batch that is not committed.
+func (l *lane) discard() {
+	if l.batch == nil {
+		return
+	}
+	if err := l.batch.discard(); err != nil {
+		l.log.Warn("spooled sessions not discarded", "error", err)
+	}
+	l.batch = nil
 }
 
 // step takes the chunks that are new, commits full batches, and with drain all
