@@ -355,6 +355,9 @@ func (t *tls) clientHello(s *Session, h *clientHello, transport byte) {
 	if h.ech {
 		s.AddTag("tls:has_ech")
 	}
+	if h.esni {
+		s.AddTag("tls:has_esni")
+	}
 	for _, a := range h.alpn {
 		doc.AddString(t.alpn, a)
 	}

@@ -288,3 +288,14 @@ func BenchmarkTLS(b *testing.B) {
 		s.End(true)
 	}
 }
+
+// TestEncryptedName holds that a session whose client encrypts the name it asks for is tagged, by the extension.
+func TestEncryptedName(t *testing.T) {
+	for extension, tag := range map[string]string{"\xfe\x0d": "tls:has_ech", "\xff\xce": "tls:has_esni"} {
+		body := "\x03\x03" + strings.Repeat("r", tlsRandom) + "\x00\x00\x02\x13\x01\x01\x00\x00\x04" + extension + "\x00\x00"
+		hello := "\x01\x00\x00" + string(rune(len(body))) + body
+		s := newTestSession(New(), TCP, 40000, 443)
+		s.Stream(Client, []byte("\x16\x03\x01\x00"+string(rune(len(hello)))+hello))
+		wantStrings(t, s, "tags", tag)
+	}
+}

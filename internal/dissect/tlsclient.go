@@ -22,6 +22,7 @@ const (
 	extEarlyData           = 42
 	extSupportedVersions   = 43
 	extECH                 = 0xfe0d
+	extESNI                = 0xffce // draft-ietf-tls-esni-02, before ECH
 )
 
 // clientHello is a ClientHello of TLS, DTLS or QUIC (RFC 8446 section 4.1.2).
@@ -40,6 +41,7 @@ type clientHello struct {
 	serverName string
 	hasSNI     bool
 	ech        bool
+	esni       bool // the name is encrypted by the drafts before ECH
 	early      bool // early data follows
 }
 
@@ -165,6 +167,8 @@ func (h *clientHello) finish(r *tlsReader) bool {
 			h.early = true
 		case extECH:
 			h.ech = true
+		case extESNI:
+			h.esni = true
 		}
 	}
 	return true
