@@ -58,6 +58,7 @@ With --once it works off what is there, waits until Elasticsearch has it, and ex
 	cmd.Flags().BoolVar(&once, "once", false, "work off what is there and exit")
 	addElasticFlag(cmd)
 	addRulesFlag(cmd)
+	addSigmaFlag(cmd)
 	addKeyLogFlag(cmd)
 	return cmd
 }

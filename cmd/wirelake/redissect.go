@@ -52,6 +52,7 @@ compactor may run at the same time.`,
 	f.StringVar(&o.to, "to", "", "last day of the sessions, YYYY-MM-DD (default: the newest)")
 	f.StringVar(&o.expression, "expression", "", "only sessions that match it (default: all)")
 	addRulesFlag(cmd)
+	addSigmaFlag(cmd)
 	f.BoolVar(&o.restart, "restart", false, "begin anew where an earlier run with these options was interrupted")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	addElasticFlag(cmd)
@@ -76,6 +77,7 @@ func (a *app) redissect(ctx context.Context, o redissectOptions) error {
 	if err := a.rules.Load(ctx); err != nil {
 		return err
 	}
+	a.rules.LogRefused(ctx)
 	told := time.Now()
 	res, err := compactor.Redissect(ctx, parts, compactor.RedissectOptions{
 		From: o.from, To: o.to, Expr: e, Restart: o.restart,

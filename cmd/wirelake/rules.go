@@ -29,9 +29,15 @@ func addRulesFlag(cmd *cobra.Command) {
 	bindFlag(cmd.Flags(), "rules", "rules.file")
 }
 
-// tagger returns the one Tagger of the settings, with its rules and without its lists; nil without a rules file.
+// addSigmaFlag adds the flag that names Sigma rules.
+func addSigmaFlag(cmd *cobra.Command) {
+	cmd.Flags().StringSlice("sigma", nil, "file of Sigma rules, or folder with them, that tag sessions; may be given several times (default: none)")
+	bindFlag(cmd.Flags(), "sigma", "rules.sigma")
+}
+
+// tagger returns the one Tagger of the settings, with its rules and without its lists; nil without rules.
 func (a *app) tagger(set *dissect.Set) (*rules.Tagger, error) {
-	if a.rules != nil || a.cfg.Rules.File == "" {
+	if a.rules != nil {
 		return a.rules, nil
 	}
 	t, err := rules.Open(a.cfg.Rules, rules.Parts{Registry: set.Registry(), Log: a.log, Metrics: a.reg, UserAgent: "wirelake/" + a.build.Version})
@@ -116,22 +122,31 @@ tries them on captures. docs/rules.md describes the files.`,
 }
 
 func newRulesCheckCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "check FILE",
-		Short: "Print what would be loaded of a rules file, or what is wrong with it",
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Print what would be loaded of rules, or what is wrong with them",
 		Long: `check reads a rules file and loads its lists, from files and URLs, as compactor and up
 do. It prints the rules and the lists with their entries and bad lines. What is wrong
 is told with its line, and the exit code is then 2.
 
+With --sigma it prints what Sigma rules become as expressions, and which rules for
+networks cannot be converted, with the reason. These are left out; the others count.
+
 A rule is *pruned* when it is evaluated only for sessions that have a value it asks
 for; the others are evaluated for each session.`,
-		Example: `  wirelake rules check rules.yaml`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  wirelake rules check rules.yaml
+  wirelake rules check --sigma sigma/rules`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a.cfg.Rules.File = args[0]
+			if len(args) > 0 {
+				a.cfg.Rules.File = args[0]
+			}
 			t, err := a.tagger(dissect.New())
 			if err != nil {
 				return err
+			}
+			if t == nil {
+				return usageErrorf("name a rules file, or Sigma rules with --sigma")
 			}
 			err = t.Load(cmd.Context())
 			if printed := writeRules(a.stdout, t); printed != nil {
@@ -143,15 +158,32 @@ for; the others are evaluated for each session.`,
 			return err
 		},
 	}
+	addSigmaFlag(cmd)
+	return cmd
 }
 
 // writeRules prints the rules and lists of a Tagger.
 func writeRules(w io.Writer, t *rules.Tagger) error {
 	all, tagging, pruned := t.Rules()
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(all) > 0 {
+	converted := len(t.Sigma().Rules)
+	if converted > 0 {
+		fmt.Fprintln(tw, "SIGMA RULE\tAT\tTAGS\tEXPRESSION")
+		for _, r := range all[:converted] {
+			fmt.Fprintf(tw, "%s\t%s:%d\t%s\t%s\n", r.Name, r.Sigma, r.Line, strings.Join(r.Tags, ","), r.Expr)
+		}
+		fmt.Fprintln(tw)
+	}
+	if refused := t.Sigma().Refused; len(refused) > 0 {
+		fmt.Fprintln(tw, "LEFT OUT\tAT\tREASON")
+		for _, r := range refused {
+			fmt.Fprintf(tw, "%s\t%s:%d\t%s\n", cmp.Or(r.Title, "-"), r.File, r.Line, r.Reason)
+		}
+		fmt.Fprintln(tw)
+	}
+	if len(all) > converted {
 		fmt.Fprintln(tw, "LINE\tRULE\tTAGS\tKEEP\tEXPRESSION")
-		for _, r := range all {
+		for _, r := range all[converted:] {
 			keep := "-"
 			if r.Keep >= 0 {
 				keep = config.Size(r.Keep).String()
@@ -178,23 +210,40 @@ func writeRules(w io.Writer, t *rules.Tagger) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d rules, %d with tags, %d of these pruned; %d lists\n", len(all), tagging, pruned, len(lists))
+	if _, err := fmt.Fprintf(w, "%d rules, %d with tags, %d of these pruned; %d lists\n", len(all), tagging, pruned, len(lists)); err != nil {
+		return err
+	}
+	s := t.Sigma()
+	if converted+len(s.Refused)+s.Other+s.Retired+s.Foreign == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "Sigma: %d rules converted, %d left out, %d deprecated or unsupported; %d not for networks, %d documents are no rules\n", converted, len(s.Refused), s.Retired, s.Other, s.Foreign)
 	return err
 }
 
 func newRulesTestCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "test FILE CAPTURE...",
+	cmd := &cobra.Command{
+		Use:   "test FILE CAPTURE... | test --sigma PATH [--rules FILE] CAPTURE...",
 		Short: "Print how many sessions of captures each rule and list tags",
-		Long: `test dissects captures as spi does, tags their sessions by the rules file, and prints
-how many each rule and each list tagged. Nothing is stored.`,
-		Example: `  wirelake rules test rules.yaml capture.pcapng.gz`,
-		Args:    cobra.MinimumNArgs(2),
+		Long: `test dissects captures as spi does, tags their sessions by the rules, and prints how many
+each rule and each list tagged. Nothing is stored.`,
+		Example: `  wirelake rules test rules.yaml capture.pcapng.gz
+  wirelake rules test --sigma sigma/rules capture.pcapng.gz`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a.cfg.Rules.File = args[0]
-			return a.testRules(cmd.Context(), args[1:])
+			if !cmd.Flags().Changed("sigma") && !cmd.Flags().Changed("rules") {
+				a.cfg.Rules.File = args[0]
+				args = args[1:]
+			}
+			if len(args) == 0 {
+				return usageErrorf("name a capture behind the rules file")
+			}
+			return a.testRules(cmd.Context(), args)
 		},
 	}
+	addRulesFlag(cmd)
+	addSigmaFlag(cmd)
+	return cmd
 }
 
 func (a *app) testRules(ctx context.Context, captures []string) error {
@@ -206,6 +255,7 @@ func (a *app) testRules(ctx context.Context, captures []string) error {
 	if err := t.Load(ctx); err != nil {
 		return err
 	}
+	t.LogRefused(ctx)
 	geo, err := a.openGeo()
 	if err != nil {
 		return err

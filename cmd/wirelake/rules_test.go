@@ -237,3 +237,85 @@ func TestRulesCheck(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
+
+// TestSigmaPage holds that the example of Sigma rules in docs/rules.md does what the page says, and that spi and an archive
+// tag the sessions by it.
+func TestSigmaPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "## Sigma rules")
+	parts := strings.Split(section, "```")
+	if !found || len(parts) < 6 {
+		t.Fatal("docs/rules.md has no example of Sigma rules")
+	}
+	// The blocks are: rules, the answers of check and of test.
+	_, text, _ := strings.Cut(parts[1], "\n")
+	check, test := strings.TrimPrefix(parts[3], "\n"), strings.TrimPrefix(parts[5], "\n")
+	capture, err := filepath.Abs(sampleCapture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Mkdir("sigma", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("sigma/rules.yml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := runCLI(t, "rules", "check", "--sigma", "sigma"); code != exitOK || trimLines(out) != check {
+		t.Errorf("check exits with %d and prints\n%s%s\nthe page says\n%s", code, out, errs, check)
+	}
+	code, out, errs := runCLI(t, "rules", "test", "--sigma", "sigma", capture)
+	if code != exitOK || trimLines(out) != test {
+		t.Errorf("test exits with %d and prints\n%s%s\nthe page says\n%s", code, out, errs, test)
+	}
+	if !strings.Contains(errs, "Sigma rule left out") || !strings.Contains(errs, "line=36") || !strings.Contains(errs, "duration") {
+		t.Errorf("nothing told of the rule that is left out:\n%s", errs)
+	}
+
+	code, out, errs = runCLI(t, "spi", "--jsonl", "--reference=false", "--sigma", "sigma/rules.yml", capture)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	matches := 0
+	for line := range strings.Lines(out) {
+		var d tagged
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(d.Tags, "sigma:scanner-names-itself") {
+			matches++
+			if !slices.Contains(d.Tags, "sigma-level:medium") || !slices.Contains(d.Tags, "attack.t1595") || !slices.Contains(d.Rule.Name, "Scanner Names Itself") || !strings.Contains(line, "sqlmap") {
+				t.Errorf("tagged %s", line)
+			}
+		}
+	}
+	if matches != 1 {
+		t.Errorf("%d sessions have the tag, want 1", matches)
+	}
+
+	store := "file://" + filepath.Join(dir, "store")
+	for _, args := range [][]string{
+		{"import", "--store", store, capture},
+		{"compactor", "--once", "--sigma", "sigma", "--store", store},
+	} {
+		if code, _, errs := runCLI(t, args...); code != exitOK {
+			t.Fatalf("%s: exit code %d: %s", args[0], code, errs)
+		}
+	}
+	// What check printed is an expression that finds the same session.
+	for _, expression := range []string{"tags == sigma:scanner-names-itself", `http.user-agent == ["*sqlmap*"i,"*nikto*"i] && !ip.src == 192.168.0.0/16`} {
+		code, out, errs := runCLI(t, "sessions", "--store", store, "--format", "csv", "--fields", "http.useragent", expression)
+		if code != exitOK || strings.Count(out, "\n") != 2 || !strings.Contains(out, "sqlmap") {
+			t.Errorf("%s: exit code %d, found\n%s%s", expression, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"rules", "check"}, {"rules", "check", "--sigma", "gone"}, {"rules", "test", "--sigma", "gone", capture}, {"rules", "test", "rules.yaml"}} {
+		if code, _, _ := runCLI(t, args...); code != exitUsage {
+			t.Errorf("%q: exit code %d, want %d", args, code, exitUsage)
+		}
+	}
+}

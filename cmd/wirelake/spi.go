@@ -46,6 +46,7 @@ decrypted and its plaintext dissected like a session in clear.`,
 	}
 	addKeyLogFlag(cmd)
 	addRulesFlag(cmd)
+	addSigmaFlag(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.discard, "discard", false, "build all documents and print nothing, to measure")
 	f.BoolVar(&o.lines, "jsonl", false, "print one document a line")
@@ -74,6 +75,7 @@ func (a *app) spi(ctx context.Context, files []string, o spiOptions) error {
 	if err := tagger.Load(ctx); err != nil {
 		return err
 	}
+	tagger.LogRefused(ctx)
 	w := bufio.NewWriterSize(a.stdout, 1<<16)
 	p := &spiPrinter{w: w, o: o}
 	p.begin()

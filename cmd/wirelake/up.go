@@ -37,6 +37,7 @@ Without Elasticsearch, the default, searches are answered from Parquet.`,
 	addListenFlag(cmd)
 	addElasticFlag(cmd)
 	addRulesFlag(cmd)
+	addSigmaFlag(cmd)
 	addKeyLogFlag(cmd)
 	return cmd
 }

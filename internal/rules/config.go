@@ -13,7 +13,8 @@ import (
 // Config says which rules are in force and how their lists are fetched. Start from DefaultConfig.
 type Config struct {
 	File         string        `koanf:"file" help:"YAML file with the rules and indicator lists that tag sessions; empty for none"`
-	Poll         time.Duration `koanf:"poll" help:"how often the rules file and files of lists are looked at for changes"`
+	Sigma        []string      `koanf:"sigma" help:"files of Sigma rules, and folders with them, that tag sessions (docs/rules.md); empty for none"`
+	Poll         time.Duration `koanf:"poll" help:"how often the rules file, Sigma rules and files of lists are looked at for changes"`
 	Cache        string        `koanf:"cache" help:"folder with the last good copy of each list from a URL; empty for wirelake/lists in the user's cache folder"`
 	FetchTimeout time.Duration `koanf:"fetch_timeout" help:"give up fetching a list after"`
 	FetchBytes   config.Size   `koanf:"fetch_bytes" help:"most bytes that a URL of a list may send"`

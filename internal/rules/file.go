@@ -41,6 +41,7 @@ type Rule struct {
 	Tags        []string // may be empty when Keep is set
 	Keep        int64    // bytes of payload that sensors keep of a flow, -1 for all
 	Line        int      // where it begins
+	Sigma       string   // the file that it was converted from; empty for a rule of the rules file
 
 	Expr *expr.Expr
 }

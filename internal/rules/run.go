@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wirelake/internal/indicators"
+	"wirelake/internal/sigma"
 )
 
 // list is an indicator list that is followed.
@@ -45,6 +46,7 @@ func (t *Tagger) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	t.mu.Lock()
 	first := t.lists
 	t.mu.Unlock()
+	t.LogRefused(ctx)
 	t.start(ctx, &running)
 	running.Go(func() {
 		for _, l := range first {
@@ -58,7 +60,7 @@ func (t *Tagger) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	})
 	tick := time.NewTicker(t.cfg.Poll)
 	defer tick.Stop()
-	var seen indicators.Stamp // at the last tick
+	var seen stamp // at the last tick
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,7 +69,7 @@ func (t *Tagger) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 			t.reload(ctx, &running)
 			t.lookNow()
 		case <-tick.C:
-			stamp, err := indicators.StampOf(t.cfg.File)
+			stamp, err := stampOf(t.cfg)
 			if err != nil {
 				continue // it is being replaced; if it stays away, the rules stay
 			}
@@ -80,14 +82,15 @@ func (t *Tagger) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	}
 }
 
-// reload reads the rules file again and puts it in force, if it is good.
+// reload reads the rules file and the Sigma rules again and puts them in force, if they are good.
 func (t *Tagger) reload(ctx context.Context, running *sync.WaitGroup) {
 	// A file that is wrong is not read again until it changes, or somebody asks.
-	stamp, err := indicators.StampOf(t.cfg.File)
+	stamp, err := stampOf(t.cfg)
 	var f *File
+	var set *sigma.Set
 	if err == nil {
 		t.stamp = stamp
-		f, err = Read(t.cfg.File, t.reg)
+		f, set, err = readAll(t.cfg, t.reg)
 	}
 	if err != nil {
 		t.metrics.reloads.WithLabelValues("refused").Inc()
@@ -103,7 +106,7 @@ func (t *Tagger) reload(ctx context.Context, running *sync.WaitGroup) {
 		return
 	}
 	t.mu.Lock()
-	gone := t.use(f)
+	gone := t.use(f, set)
 	n := len(t.current.Load().program.rules)
 	t.mu.Unlock()
 	for _, l := range gone {
@@ -114,6 +117,7 @@ func (t *Tagger) reload(ctx context.Context, running *sync.WaitGroup) {
 	t.start(ctx, running)
 	t.metrics.reloads.WithLabelValues("taken").Inc()
 	t.log.InfoContext(ctx, "rules loaded", "file", t.cfg.File, "rules", n, "lists", len(f.Lists))
+	t.LogRefused(ctx)
 }
 
 // start follows the lists that are not followed yet.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wirelake/internal/indicators"
+	"wirelake/internal/sigma"
 	"wirelake/internal/spi"
 )
 
@@ -29,7 +30,8 @@ type Tagger struct {
 
 	mu    sync.Mutex // held while what follows, or current, is changed
 	lists []*list
-	stamp indicators.Stamp // of the rules file that was read last
+	stamp stamp      // of what was read last
+	sigma *sigma.Set // what was read last; empty without Sigma rules
 }
 
 // state is what documents are tagged by: it is exchanged as a whole.
@@ -46,10 +48,10 @@ type Parts struct {
 	UserAgent string // for URLs of lists
 }
 
-// Open reads the rules file of the configuration and returns a Tagger with its rules, without its
-// lists: see Load and Run. Without a file it returns nil.
+// Open reads the rules file and the Sigma rules of the configuration and returns a Tagger with them, without the
+// file's lists: see Load and Run. Without either it returns nil.
 func Open(cfg Config, p Parts) (*Tagger, error) {
-	if cfg.File == "" {
+	if cfg.File == "" && len(cfg.Sigma) == 0 {
 		return nil, nil //nolint:nilnil // a nil Tagger is one without rules
 	}
 	if p.Log == nil {
@@ -60,18 +62,18 @@ func Open(cfg Config, p Parts) (*Tagger, error) {
 		Cache: cfg.cache(), Timeout: cfg.FetchTimeout, MaxBytes: int64(cfg.FetchBytes), UserAgent: p.UserAgent,
 	})
 	t.scratch.New = func() any { return &indicators.Matcher{} }
-	stamp, err := indicators.StampOf(cfg.File)
+	stamp, err := stampOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	f, err := Read(cfg.File, t.reg)
+	f, set, err := readAll(cfg, t.reg)
 	if err != nil {
 		return nil, err
 	}
 	t.stamp = stamp
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.use(f)
+	t.use(f, set)
 	return t, nil
 }
 
@@ -94,7 +96,8 @@ func (t *Tagger) Apply(d *spi.Document) {
 
 // use puts the rules of a file in force. Lists whose source has not changed stay, the others have
 // the entries of an older list of their name until they are loaded. It returns the lists that are gone. The caller holds mu.
-func (t *Tagger) use(f *File) (gone []*list) {
+func (t *Tagger) use(f *File, set *sigma.Set) (gone []*list) {
+	t.useSigma(set)
 	old := t.lists
 	t.lists = nil
 	for i := range f.Lists {
