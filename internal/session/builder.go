@@ -141,6 +141,9 @@ func (b *Builder) Packet(p *packet.Packet, pos Position) {
 		f.seg.payload[dir] += uint64(p.PayloadLen) // it cannot be put together
 	case b.defragment(f, p):
 		if byDatagram {
+			if f.total == 0 { // to the reference a datagram came when it was complete
+				f.first, f.segStart = p.TimeNanos, p.TimeNanos
+			}
 			f.count(&b.whole, dir, pos, true)
 		}
 		b.payload(f, &b.whole, dir)

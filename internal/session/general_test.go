@@ -113,8 +113,8 @@ func TestGeneral(t *testing.T) {
 			"source.packets": "2", "protocol": "isis",
 		}},
 		{"fragments count as their datagram", []frame{
-			with(ipFrame(0, a, b, packet.ProtoUDP, datagram[:24]), ident, 0, 7, 0x20, 0), with(ipFrame(1, a, b, packet.ProtoUDP, datagram[24:]), ident, 0, 7, 0, 3),
-		}, map[string]string{"source.packets": "1", "client.bytes": "32", "source.port": "4000", "srcPayload8": "7878787878787878"}},
+			with(ipFrame(0, a, b, packet.ProtoUDP, datagram[:24]), ident, 0, 7, 0x20, 0), with(ipFrame(sec, a, b, packet.ProtoUDP, datagram[24:]), ident, 0, 7, 0, 3),
+		}, map[string]string{"firstPacket": "1000", "length": "0", "source.packets": "1", "client.bytes": "32", "source.port": "4000", "srcPayload8": "7878787878787878"}},
 		{"a packet that the snaplen cut counts as captured", []frame{{data: udp(0, "abcdefgh").data[:14+20+8+4], cut: 4}}, map[string]string{
 			"source.bytes": "46", "network.bytes": "46", "srcPayload8": "61626364",
 		}},
