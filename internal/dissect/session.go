@@ -278,7 +278,9 @@ func (s *Session) feed(i int, dir Dir, b []byte) {
 		return
 	}
 	if s.buffered+s.held+len(rest) > s.limits.Buffer {
-		s.AddTag("dissector-limit:" + a.proto.Name)
+		if !s.Reference {
+			s.AddTag("dissector-limit:" + a.proto.Name)
+		}
 		a.buf[dir] = nil
 		s.drop(i)
 		return

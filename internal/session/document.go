@@ -99,7 +99,7 @@ func (b *Builder) write(f *flow, doc *spi.Document, final bool) {
 		b.writeTCP(w, f)
 	}
 	writeProtocols(doc, f, b.cfg.Reference)
-	if doc.Truncated() {
+	if doc.Truncated() && !b.cfg.Reference {
 		w.str(spi.Tags, "spi-truncated") // past the limits that cut the rest
 	}
 	b.out = Session{
@@ -325,7 +325,7 @@ func writeProtocols(doc *spi.Document, f *flow, reference bool) {
 	}
 }
 
-// noteDisorder tags what putting TCP in order showed.
+// noteDisorder tags what putting TCP in order showed. The reference does not compare bytes that come twice.
 func (b *Builder) noteDisorder(f *flow) {
 	for dir, names := range [2][2]string{
 		{"out-of-order-src", "overlap-conflict-src"}, {"out-of-order-dst", "overlap-conflict-dst"},
@@ -333,7 +333,7 @@ func (b *Builder) noteDisorder(f *flow) {
 		if f.streams[dir].disorder {
 			f.conn.s.AddTag(names[0])
 		}
-		if f.streams[dir].conflict {
+		if f.streams[dir].conflict && !b.cfg.Reference {
 			f.conn.s.AddTag(names[1])
 		}
 	}

@@ -88,6 +88,9 @@ func TestGeneral(t *testing.T) {
 		{"a stream whose beginning was not captured counts no payload", []frame{tcp(0, fPSH, 11, "abc"), tcp(1, fACK, 14, "")}, map[string]string{
 			"srcPayload8": "", "client.bytes": "0", "totDataBytes": "0", "tcpflags.psh": "1", "tcpseq.src": "", "srcISNCnt": "", "tcpSynValidated": "",
 		}},
+		{"bytes that come twice are not compared", []frame{tcp(0, fSYN, 10, ""), tcp(1, fPSH, 14, "def"), tcp(2, fPSH, 14, "xyz")}, map[string]string{
+			"tags": "no-syn-ack", "source.packets": "3",
+		}},
 		{"the answer to a SYN that was not captured comes from the destination", []frame{tcpFrame(0, b, a, 5000, 4000, fSYNACK, 90, 11, ""), tcp(1, fPSH, 11, "abc")}, map[string]string{
 			"source.ip": "10.0.0.1", "client.bytes": "3", "tcpseq.dst": "90", "tcpSynAckValidated": "true", "tcpSynValidated": "false",
 		}},
