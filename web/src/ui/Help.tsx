@@ -18,6 +18,7 @@ const SYNTAX: readonly (readonly [string, string])[] = [
   ['ip.src == 10.0.0.0/8 && port.dst == 443', 'both; && binds tighter than ||'],
   ['protocols == [dns,tls] || bytes >= 1000000', 'one of a list, or a size'],
   ['http.uri == "*login*"', 'wildcards: * and, with a *, also ?'],
+  ['http.uri == "*login*"i', 'the letters A to Z in either case'],
   ['host == /.*\\.example\\.(com|net)/', 'a regular expression over the whole value'],
   ['ip == 10.1.2:53', 'a network in short, with a port'],
   ['port.dst == 8000-8100', 'a range, ends included'],
