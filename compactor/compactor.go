@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"wirelake/internal/chunk"
 	"wirelake/internal/dissect"
 	"wirelake/internal/elastic"
 	"wirelake/internal/lease"
@@ -277,6 +278,26 @@ func (c *Compactor) discover(ctx context.Context) error {
 		}
 	}
 	c.metrics.lanes.Set(float64(len(c.lanes)))
+	return c.wake(ctx)
+}
+
+// wake has the lanes looked at that had ended and go on.
+func (c *Compactor) wake(ctx context.Context) error {
+	for obj, err := range c.store.List(ctx, chunk.ResumedPrefix, "") {
+		if err == nil {
+			err = c.lease.Check()
+		}
+		if err == nil {
+			err = c.store.Delete(ctx, obj.Key)
+		}
+		if err != nil {
+			return err
+		}
+		// Its chunk may not be there yet: the rests begin anew with the shortest.
+		if l := c.lanes[chunk.ResumedLane(obj.Key)]; l != nil {
+			l.rest, l.awake = 0, time.Time{}
+		}
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ type lane struct {
 	awake time.Time
 }
 
-// maxRest bounds how late it is seen that a file which was imported has grown, and was imported again.
+// maxRest bounds how late it is seen that a lane goes on which had ended, should nobody say so (see Compactor.wake).
 const maxRest = 24 * time.Hour
 
 // quietSuffix ends the names of the files that hold what a quiet lane had open.

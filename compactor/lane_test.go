@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -324,6 +325,51 @@ func TestPacketFromTheFuture(t *testing.T) {
 		if len(got) != 5 {
 			t.Errorf("restarts %v: %d sessions: %v", restarts, len(got), got)
 		}
+	}
+}
+
+// A lane that rests for long is looked at as soon as it is said to go on.
+func TestLaneResumed(t *testing.T) {
+	store := fileStore(t)
+	putChunk(t, store, 0, true, 1, []uint16{1001}, 0, 10)
+	c := newTestCompactor(t, store, nil)
+	if err := c.Run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.lease.Acquire(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.lanes {
+		l.rest, l.awake = maxRest, time.Now().Add(maxRest)
+	}
+	pass := func(want bool) {
+		t.Helper()
+		if took, err := c.pass(t.Context(), true); took != want || err != nil {
+			t.Errorf("took chunks: %v, %v, want %v", took, err, want)
+		}
+	}
+	pass(false)
+	key := chunk.ResumedKey(testSensor, testLane)
+	if _, err := objstore.PutBytes(t.Context(), store, key, nil); err != nil {
+		t.Fatal(err)
+	}
+	pass(false)
+	for _, l := range c.lanes {
+		if l.rest != c.cfg.Interval {
+			t.Errorf("a lane that is said to go on rests %v, want %v", l.rest, c.cfg.Interval)
+		}
+		l.awake = time.Time{} // as if that had passed
+	}
+	putChunk(t, store, 1, true, 1, []uint16{1001}, 20)
+	pass(true)
+	if _, err := store.Head(t.Context(), key); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("what said so is there still: %v", err)
+	}
+	if err := c.lease.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := sessions(t, store); len(got) != 2 || !hasSession(got, "1001 20000-20000 1 udp of 1") {
+		t.Errorf("got %v, want the sessions of both chunks", got)
 	}
 }
 

@@ -18,6 +18,7 @@ type lane struct {
 	file     *FileResult    // where its packets come from
 	stored   chan struct{}  // closed when the chunk before is stored
 	existing map[string]bool
+	last     string   // of existing, until a chunk behind it was handed over
 	keys     laneKeys // of the open chunk
 }
 
@@ -38,6 +39,7 @@ func (r *importRun) newLane(ctx context.Context, name string, iface pcapfile.Int
 			return nil, err
 		}
 		l.existing[obj.Key] = true
+		l.last = obj.Key
 	}
 	return l, nil
 }
@@ -55,6 +57,9 @@ func (r *importRun) seal(ctx context.Context, l *lane, final bool) error {
 	m.KeyNanos = max(m.KeyNanos, l.builder.EarliestNanos())
 	m.Final = final
 	job := &sealJob{builder: l.builder, meta: m, mem: l.mem, file: l.file, before: l.stored, stored: make(chan struct{}), exists: l.existing[chunk.Key(m)], keys: l.keys.take(m)}
+	if !job.exists {
+		job.behind, l.last = l.last, ""
+	}
 	l.meta.KeyNanos, l.stored = m.KeyNanos, job.stored
 	l.meta.Sequence++
 	r.open -= l.mem

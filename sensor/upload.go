@@ -51,6 +51,7 @@ type sealJob struct {
 	stored  chan struct{}
 	keys    []byte // its key log, nil for none
 	exists  bool   // the store had this key when the lane was begun
+	behind  string // the last chunk that it had, when this is the first new one; "" for none
 }
 
 func newUploader(ctx context.Context, im *Importer) *uploader {
@@ -150,6 +151,9 @@ func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) 
 		return sum, false, err
 	}
 	if !j.exists {
+		if err := u.resume(j); err != nil {
+			return sum, false, err
+		}
 		sum, err = u.write(j)
 		if !errors.Is(err, objstore.ErrExists) {
 			return sum, false, err
@@ -168,6 +172,22 @@ func (u *uploader) put(j *sealJob) (sum chunk.Summary, existed bool, err error) 
 	}
 	sum.SizeBytes = old.SizeBytes()
 	return sum, true, u.inTurn(j)
+}
+
+// resume says that a lane which had ended goes on with the chunk: the compactor may have it take a long rest.
+func (u *uploader) resume(j *sealJob) error {
+	if j.behind == "" {
+		return nil
+	}
+	last, err := chunk.Open(u.ctx, u.im.store, j.behind)
+	if err != nil {
+		return fmt.Errorf("go on behind what is stored: %w", err)
+	}
+	if !last.Meta().Final {
+		return nil // an import that was interrupted
+	}
+	_, err = objstore.PutBytes(u.ctx, u.im.store, chunk.ResumedKey(j.meta.Sensor, j.meta.Lane), nil)
+	return err
 }
 
 func (u *uploader) write(j *sealJob) (chunk.Summary, error) {
