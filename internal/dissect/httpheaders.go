@@ -133,10 +133,11 @@ func (h *http) header(s *Session, dir Dir, line []byte) {
 		}
 	}
 	name = bytes.TrimSpace(lower[:n])
-	noted := referenceValue(value)
-	value = bytes.TrimSpace(value)
-	if !s.Reference {
-		noted = value
+	raw := value
+	value = bytes.TrimSpace(raw)
+	noted := value
+	if s.Reference {
+		noted = referenceValue(raw)
 	}
 
 	d := &h.dirs[dir]

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"wirelake/internal/spi"
 )
@@ -18,10 +17,7 @@ type stun struct {
 	xorPeerIP, xorPeerPort, xorRelayedIP, xorRelayedPort  spi.FieldID
 }
 
-const (
-	stunHeaderLen = 20
-	stunUnknown   = "Method " // and its number
-)
+const stunHeaderLen = 20
 
 func newSTUN(r *spi.Registry) Protocol {
 	term := func(path, name, help string) spi.FieldID {
@@ -65,19 +61,21 @@ func stunClassic(_ *Session, _ Dir, b []byte) bool {
 	return b[0] <= 1 && b[1]&0x0f >= 1 && b[1]&0x0f <= 4 && int(binary.BigEndian.Uint16(b[2:])) == len(b)-stunHeaderLen
 }
 
-// stunType returns the name of a message type: method and class (RFC 8489 section 5). Methods are of RFC 3489, 8489, 8656 and 6062.
-func stunType(t uint16) string {
-	method := t&0xf | t>>1&0x70 | t>>2&0xf80
-	names := [...]string{
+// stunMethod returns the number of a message type's method and its name, "" for one that is not registered. Methods are of RFC 3489,
+// 8489, 8656 and 6062.
+func stunMethod(t uint16) (method uint16, name string) {
+	method = t&0xf | t>>1&0x70 | t>>2&0xf80
+	return method, nameOf([]string{
 		1: "Binding", 2: "Shared Secret", 3: "Allocate", 4: "Refresh", 6: "Send", 7: "Data", 8: "CreatePermission", 9: "ChannelBind",
 		10: "Connect", 11: "ConnectionBind", 12: "ConnectionAttempt",
-	}
-	name := ""
-	if int(method) < len(names) {
-		name = names[method]
-	}
+	}, method)
+}
+
+// stunType returns the name of a message type: method and class (RFC 8489 section 5).
+func stunType(t uint16) string {
+	method, name := stunMethod(t)
 	if name == "" {
-		name = stunUnknown + strconv.Itoa(int(method))
+		name = "Method " + strconv.Itoa(int(method))
 	}
 	return name + [4]string{" Request", " Indication", " Response", " Error Response"}[t>>4&1|t>>7&2]
 }
@@ -121,8 +119,9 @@ func (p *stun) message(s *Session, dir Dir, b []byte) {
 	if len(b) < stunHeaderLen || b[0]>>6 != 0 {
 		return
 	}
-	if name := stunType(binary.BigEndian.Uint16(b)); !s.Reference || !strings.HasPrefix(name, stunUnknown) {
-		s.Doc.AddString(p.typ, name)
+	kind := binary.BigEndian.Uint16(b)
+	if _, name := stunMethod(kind); name != "" || !s.Reference {
+		s.Doc.AddString(p.typ, stunType(kind))
 	}
 	transaction := b[4:stunHeaderLen]
 	for a := b[stunHeaderLen:]; len(a) >= 4; {

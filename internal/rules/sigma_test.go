@@ -123,14 +123,7 @@ func BenchmarkSigma(b *testing.B) {
 			b.Fatal(err, set.Refused)
 		}
 		p := compile(reg, f.Rules)
-		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				p.apply(docs[i%len(docs)])
-				i++
-			}
-		})
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) { benchmarkApply(b, p, docs) })
 	}
 	b.Run("load=200", func(b *testing.B) {
 		for b.Loop() {
